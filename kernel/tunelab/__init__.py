@@ -1,0 +1,57 @@
+"""tunelab: model customization inside JupyterLab, on one's own machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Imported here and not on first use: `jobs` and `models` are packages too, and whoever imports one of their modules
+# first would put the package in the function's place.
+from tunelab.answers import Answers
+from tunelab.api import customize, datasets, generate, job, jobs, model, models, recipe
+from tunelab.data import Dataset
+from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Timeout
+from tunelab.jobs.manager import Job
+from tunelab.models.custom import CustomModel
+from tunelab.plan import Plan
+
+__all__ = [
+    "Answers",
+    "CustomModel",
+    "DataError",
+    "Dataset",
+    "Error",
+    "Job",
+    "JobError",
+    "ModelError",
+    "Plan",
+    "SpecError",
+    "Timeout",
+    "customize",
+    "datasets",
+    "generate",
+    "job",
+    "jobs",
+    "load_ipython_extension",
+    "model",
+    "models",
+    "recipe",
+    "unload_ipython_extension",
+]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Make the magics known: ``%load_ext tunelab``."""
+    from tunelab.notebook import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Take the magics away: ``%unload_ext tunelab``."""
+    from tunelab.notebook import unload
+
+    unload(ipython)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "tunelab"}]

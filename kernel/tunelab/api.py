@@ -1,0 +1,216 @@
+"""The verbs: what a script says and the magics and the panel call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunelab import recipes, task
+from tunelab.answers import Answers
+from tunelab.data import Dataset, datasets
+from tunelab.errors import ModelError, SpecError, did_you_mean
+from tunelab.jobs import machine, manager
+from tunelab.jobs.manager import Job, Jobs
+from tunelab.jobs.prepare import prepare
+from tunelab.models import find
+from tunelab.models.custom import CustomModel, Models
+from tunelab.plan import Plan
+from tunelab.registry import index
+from tunelab.spec import TECHNIQUES, load
+
+__all__ = ["customize", "datasets", "generate", "job", "jobs", "model", "models", "recipe"]
+
+
+def customize(
+    spec: Mapping[str, Any] | str | Path | None = None,
+    *,
+    dry_run: bool = False,
+    namespace: dict[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Job | Plan:
+    """Fine-tune a model: check everything, start a job, and return it at once.
+
+    Parameters
+    ----------
+    spec
+        A mapping, a YAML text, or the path of a YAML file; its keys may also be given as keywords.
+    dry_run
+        Start nothing, and return a `Plan`: the resolved spec, rows, tokens, and an estimate of steps, time and memory.
+    namespace
+        Variables in which ``dataset`` may be the name of a DataFrame.
+    overrides
+        What ``--set`` gives: dotted paths, or bare names of hyperparameters.
+    **keys
+        Keys of the spec: ``model``, ``technique``, ``dataset`` (a name, file, hub id, DataFrame or `Dataset`),
+        ``name``, ``split``, ``adapter``, ``hyperparameters``, …
+
+    Returns
+    -------
+    Job or Plan
+
+    Raises
+    ------
+    Error
+        If it cannot work; nothing has been started.
+
+    Examples
+    --------
+    >>> job = tl.customize(model="smollm2-135m", technique="dpo", dataset="pairs.jsonl", name="chatty")
+    """
+    data = _mapping(spec) | keys
+    for key, value in (overrides or {}).items():
+        load.override(data, key, value)
+    table = None
+    if "dataset" in data and not isinstance(data["dataset"], (str, Path)):
+        table = data["dataset"]
+        data["dataset"] = str(table) if isinstance(table, Dataset) else f"{data.get('name', 'data')}-data"
+    data = {key: str(value) if isinstance(value, Path) else value for key, value in data.items()}
+    if isinstance(data.get("eval_dataset"), Dataset):
+        data["eval_dataset"] = str(data["eval_dataset"])
+    prepared = prepare(load.customize(data), namespace, table)
+    if not dry_run:
+        return manager.submit(prepared)
+    measured = task.run(
+        "tunelab.training.plan:measure",
+        {"spec": prepared.spec.model_dump(mode="json")},
+        show=f"Planning {prepared.spec.name}",
+    )
+    return Plan.of(prepared, measured)
+
+
+def jobs() -> Jobs:
+    """Return the workspace's jobs, newest first, whoever started them."""
+    return manager.every()
+
+
+def job(job_id: str) -> Job:
+    """Return a job by its id, or the newest job of a custom model's name.
+
+    Raises
+    ------
+    JobError
+        If there is none.
+    """
+    return manager.find(job_id)
+
+
+def models(refresh: bool = False) -> Models:
+    """Return the custom models of the workspace, every version.
+
+    With `refresh`, the workspace's index is first written anew from MLflow.
+    """
+    if refresh:
+        task.run("tunelab.registry.store:rebuild_index", {}, show="Reading MLflow")
+    return Models([CustomModel(entry) for entry in index.entries()])
+
+
+def model(name: str) -> CustomModel:
+    """Return a custom model by ``NAME`` (its newest version) or ``NAME@VERSION``.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    entry = index.find(name)
+    if entry is None:
+        base = name.partition("@")[0]
+        if base in index.names():
+            raise ModelError(f"'{base}' has no version {name.partition('@')[2]}; it has {', '.join(index.versions(base))}.")
+        raise ModelError(f"There is no custom model '{name}'.{did_you_mean(base, index.names()) or ' tl.models() lists them.'}")
+    return CustomModel(entry)
+
+
+def recipe(technique: str, model: str, adapter: str = "lora") -> recipes.Recipe:
+    """Return the settings that `technique` has on `model` unless a spec says otherwise, each with its source.
+
+    Raises
+    ------
+    SpecError
+        If there is no such technique.
+    ModelError
+        If there is no such model.
+    """
+    if technique not in TECHNIQUES:
+        raise SpecError(f"Unknown technique '{technique}'.{did_you_mean(technique, TECHNIQUES)} There are {' and '.join(TECHNIQUES)}.")
+    if adapter not in ("lora", "full"):
+        raise SpecError(f"adapter is '{adapter}'; it is lora or full.")
+    found = find.find(model)
+    return recipes.find(technique, model, adapter, found.params, machine.device("auto").partition(":")[0])
+
+
+def generate(
+    models: str | Sequence[str],
+    prompts: str | Sequence[str],
+    *,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 42,
+    system: str | None = None,
+) -> Answers:
+    """Answer prompts with base and custom models side by side.
+
+    Models on one base share one copy of it in memory.
+
+    Parameters
+    ----------
+    models
+        Names as in a spec: ``"smollm2-135m"``, ``"chatty"``, ``"chatty@1"``, a folder, a hub id.
+    prompts
+        Questions; with a model that has a chat template each is a turn of the user.
+    max_new_tokens
+        The longest answer, in tokens.
+    temperature
+        0 takes the likeliest token each time; above it samples, the same for the same `seed`.
+    system
+        A system turn before each prompt.
+
+    Raises
+    ------
+    Error
+        If a model cannot be found or loaded, or a setting is out of range.
+    """
+    names = [models] if isinstance(models, str) else list(models)
+    questions = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not names or not questions:
+        raise SpecError("tl.generate takes at least one model and one prompt.")
+    for number, question in enumerate(questions, 1):
+        if not isinstance(question, str) or not question.strip():
+            raise SpecError(f"Prompt {number} is {'empty' if isinstance(question, str) else 'not text'}.")
+    if not 1 <= max_new_tokens <= 32768:
+        raise SpecError(f"max_new_tokens is {max_new_tokens}; it goes from 1 to 32768.")
+    if not 0 <= temperature <= 10:
+        raise SpecError(f"temperature is {temperature:g}; it goes from 0 to 10.")
+    labels = [find.find(name).version or name for name in names]
+    texts = task.run(
+        "tunelab.evaluation.generate:generate",
+        {
+            "models": labels,
+            "prompts": questions,
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "system": system,
+        },
+        show="Answering",
+    )
+    return Answers(labels, questions, texts)
+
+
+def _mapping(spec: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    if spec is None:
+        return {}
+    if isinstance(spec, Mapping):
+        return {**spec}
+    if isinstance(spec, Path) or re.search(r"\.ya?ml$", spec.strip()):
+        path = Path(spec).expanduser()
+        if not path.is_file():
+            raise SpecError(f"There is no spec file {path}.")
+        try:
+            return load.from_yaml(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{path} is not UTF-8 text.") from error
+    return load.from_yaml(spec)

@@ -1,0 +1,147 @@
+"""Rows from files and tables, one at a time, in the types they were written in.
+
+The parsers are the standard library's for JSON and CSV, since columnar readers infer types for a whole column and turn
+17 into '17' without a word. pyarrow is imported only when a Parquet file is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tunelab.errors import DataError, did_you_mean
+
+Row = dict[str, Any]
+
+
+def read_file(path: Path) -> Iterator[Row]:
+    """Yield the rows of a JSONL, JSON, CSV or Parquet file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as what its ending says; the message names the row, counted from 1.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        hint = did_you_mean(path.suffix.lower(), READERS)
+        raise DataError(f"{path.name} is not of a known format.{hint} It takes {', '.join(READERS)}.")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the file in it.")
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path.name} is empty.")
+        yield from reader(path)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name} is not UTF-8 text (byte {error.start} is 0x{error.object[error.start]:02x}). "
+            "Save it as UTF-8 and try again."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    number = 0
+    with path.open(encoding="utf-8-sig") as file:
+        for line in file:
+            if not line.strip():
+                continue
+            number += 1
+            yield _object(_loads(line, f"{path.name}, row {number}"), path, number)
+
+
+def _json(path: Path) -> Iterator[Row]:
+    loaded = _loads(path.read_text(encoding="utf-8-sig"), path.name)
+    if not isinstance(loaded, list):
+        raise DataError(f"{path.name} holds no list of rows. Write [{{…}}, {{…}}], or one row a line as .jsonl.")
+    for number, row in enumerate(loaded, 1):
+        yield _object(row, path, number)
+
+
+def _loads(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where} is not JSON: {error.msg} at character {error.pos + 1}.") from error
+    except RecursionError as error:
+        raise DataError(f"{where} is nested too deep to be read.") from error
+
+
+def _object(value: Any, path: Path, number: int) -> Row:
+    if not isinstance(value, dict):
+        raise DataError(f"{path.name}, row {number} is not an object of fields, such as {{\"prompt\": …}}.")
+    return value
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            header = reader.fieldnames or []
+            if len(set(header)) < len(header):
+                twice = next(name for name in header if header.count(name) > 1)
+                raise DataError(f"{path.name}: the header names '{twice}' twice.")
+            for number, row in enumerate(reader, 1):
+                if None in row:
+                    raise DataError(
+                        f"{path.name}, row {number} has more fields than the header. Put texts with commas in quotes."
+                    )
+                yield row
+        except csv.Error as error:
+            raise DataError(f"{path.name}, line {reader.line_num} is not CSV: {error}.") from error
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        raise DataError(f"{path.name} is not a Parquet file that can be read: {error}.") from error
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+def is_table(value: object) -> bool:
+    """Tell whether `value` can be read by `read_table`, without importing pandas or datasets."""
+    module = type(value).__module__.partition(".")[0]
+    kind = type(value).__name__
+    if (module, kind) in {("pandas", "DataFrame"), ("datasets", "Dataset")}:
+        return True
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def read_table(value: Any) -> Iterator[Row]:
+    """Yield the rows of a DataFrame, a `datasets.Dataset` or a list of dicts; missing values become None."""
+    if type(value).__name__ != "DataFrame":
+        yield from (dict(row) for row in value)
+        return
+    columns = [str(name) for name in value.columns]
+    for values in value.itertuples(index=False, name=None):
+        yield {name: _plain(cell) for name, cell in zip(columns, values, strict=True)}
+
+
+def _plain(cell: Any) -> Any:
+    """Return a table's cell as JSON has it: numpy scalars and arrays unwrapped, NaN and NaT as None."""
+    if hasattr(cell, "tolist"):
+        cell = cell.tolist()
+    if isinstance(cell, list):
+        return [_plain(item) for item in cell]
+    if isinstance(cell, dict):
+        return {str(key): _plain(item) for key, item in cell.items()}
+    # NaN, NaT and pandas.NA are the values that do not equal themselves.
+    missing = type(cell).__name__ in {"NAType", "NaTType"} or (isinstance(cell, float) and cell != cell)
+    return None if missing else cell

@@ -1,0 +1,47 @@
+"""What tunelab refuses: every refusal is an `Error` whose one line says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Error(Exception):
+    """A call that cannot work. The message is one line for the reader: what is wrong, where, and what to do."""
+
+
+class SpecError(Error):
+    """A spec that asks for something that does not exist or cannot be: an unknown key, a value out of range."""
+
+
+class DataError(Error):
+    """A dataset that cannot be trained on. The message names the row (counted from 1) and the field."""
+
+
+class ModelError(Error):
+    """A model that cannot be found, read, or trained."""
+
+
+class JobError(Error):
+    """A job that does not exist, or that cannot do what is asked of it in its present state."""
+
+
+class Timeout(Error):
+    """`job.wait(timeout=…)` ran out of time; the job itself goes on."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the choice nearest to `word`, or an empty string where none is near."""
+    pool = sorted(choices)
+    near = difflib.get_close_matches(word, pool, n=1, cutoff=0.6)
+    if not near:
+        lowered = {choice.lower(): choice for choice in pool}
+        near = [lowered[hit] for hit in difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)]
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def listing(choices: Iterable[str], limit: int = 12) -> str:
+    """Return the choices as prose, cut after `limit` of them."""
+    pool = sorted(choices)
+    shown = ", ".join(pool[:limit])
+    return f"{shown}, … ({len(pool)} in all)" if len(pool) > limit else shown

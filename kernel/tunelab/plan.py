@@ -1,0 +1,84 @@
+"""A plan: what `--dry-run` answers, shown before anything is started."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import yaml
+
+from tunelab.jobs.prepare import Prepared
+from tunelab.jobs.view import duration
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job would do and take on this machine.
+
+    Times are in seconds and memory in bytes; both are measured on two real steps and scaled, so take them as
+    estimates. `cut_rows` are the rows longer than ``max_length``, which would lose `cut_tokens` tokens.
+    """
+
+    spec: dict[str, Any]
+    train_rows: int
+    eval_rows: int
+    tokens: int
+    eval_tokens: int
+    longest: int
+    median: int
+    cut_rows: int
+    cut_tokens: int
+    steps: int
+    step_s: float
+    eval_s: float
+    time_s: float
+    memory_bytes: int
+    trained: int
+
+    @classmethod
+    def of(cls, prepared: Prepared, measured: dict[str, Any]) -> Plan:
+        """Return the plan for a prepared spec with what `training.plan.measure` found."""
+        spec = prepared.spec.model_dump(mode="json", exclude_none=True)
+        return cls(spec=spec, train_rows=prepared.train_rows, eval_rows=prepared.eval_rows, **measured)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the machine has that much memory free now. Only for a CPU."""
+        return self.memory_bytes < psutil.virtual_memory().available
+
+    def to_yaml(self) -> str:
+        """Return the resolved spec as YAML, which is a spec again."""
+        return yaml.safe_dump(self.spec, sort_keys=False, allow_unicode=True)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what the plan says, as pairs of name and value."""
+        cut = f"{self.cut_rows:,} rows would be cut off, losing {self.cut_tokens:,} tokens" if self.cut_rows else "none"
+        room = "" if self.fits else f", more than the {psutil.virtual_memory().available / 1e9:.1f} GB that are free now"
+        return [
+            ("rows", f"{self.train_rows:,} to train on, {self.eval_rows:,} held out"),
+            ("tokens", f"{self.tokens:,} an epoch; a row has {self.median:,} (median) to {self.longest:,}"),
+            ("cut off", cut),
+            ("trained weights", f"{self.trained / 1e6:.2f} M"),
+            ("steps", f"{self.steps:,}, about {self.step_s:.1f} s each"),
+            ("time", f"about {duration(self.time_s)}, of which {duration(self.eval_s)} held-out evaluation"),
+            ("memory", f"about {self.memory_bytes / 1e9:.1f} GB{room}"),
+        ]
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.facts())
+        lines = [f"  {name.ljust(width)}  {value}" for name, value in self.facts()]
+        return f"Plan for {self.spec['name']} (nothing was started)\n" + "\n".join(lines) + f"\n\n{self.to_yaml()}"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
+            for name, value in self.facts()
+        )
+        title = f"Plan for {html.escape(self.spec['name'])}: nothing was started"
+        return (
+            f"<table><caption>{title}</caption><tbody>{rows}</tbody></table>"
+            f"<details><summary>The resolved spec</summary><pre>{html.escape(self.to_yaml())}</pre></details>"
+        )

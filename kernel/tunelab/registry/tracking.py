@@ -1,0 +1,200 @@
+"""A job's run in MLflow, written from its journal: parameters, metrics in batches, dataset, model version, status."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import platform
+import re
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
+
+from tunelab import workspace
+from tunelab.errors import Error
+from tunelab.jobs.folder import JobFolder
+from tunelab.jobs.journal import Event, Journal, read, standing
+from tunelab.registry import index, store
+
+_BATCH = 1000
+_PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
+_STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+
+
+class RunTracker:
+    """Writes one job's run. Every call can be made again: what MLflow has already is not written twice."""
+
+    def __init__(self, folder: JobFolder, journal: Journal) -> None:
+        self.folder = folder
+        self.journal = journal
+        self.spec = folder.spec()
+        self.facts = folder.facts()
+        self.client = store.client()
+        self.run_id: str | None = next((e["run_id"] for e in self._artifacts("run")), None)
+        self._sent_file = folder.path / "tracked.json"
+
+    def start(self) -> None:
+        """Create the run with parameters, tags and the dataset, unless it is there."""
+        if self.run_id is not None:
+            return
+        experiment_id = store.experiment(self.client, self.spec["tracking"]["experiment"])
+        run = self.client.create_run(experiment_id, run_name=self.folder.id, tags=self._tags())
+        parameters = [Param(clean(name), _text(value)) for name, value in flatten(self.spec)]
+        self.client.log_batch(run.info.run_id, params=parameters)
+        self.client.log_inputs(run.info.run_id, datasets=self._datasets())
+        self.client.log_artifact(run.info.run_id, str(self.folder.spec_file))
+        self.run_id = run.info.run_id
+        self.journal.append(
+            "artifact", kind="run", uri=run.info.artifact_uri, run_id=self.run_id, experiment_id=experiment_id
+        )
+
+    def sync(self) -> None:
+        """Send the metrics that the journal has and MLflow has not, each (key, step) once, with the journal's time."""
+        assert self.run_id is not None
+        sent = json.loads(self._sent_file.read_text()) if self._sent_file.exists() else 0
+        events = [e for e in standing(read(self.folder.journal)) if e["type"] == "metric" and e["seq"] > sent]
+        metrics = [metric for event in events for metric in _metrics(event)]
+        for begin in range(0, len(metrics), _BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[begin : begin + _BATCH])
+        if events:
+            workspace.write_json(self._sent_file, events[-1]["seq"])
+
+    def register(self) -> None:
+        """Make the trained model a version of its name, and note it in the workspace's index."""
+        if any(self._artifacts("model")):
+            return
+        assert self.run_id is not None
+        name = self.spec["name"]
+        run = self.client.get_run(self.run_id)
+        self.client.log_artifacts(self.run_id, str(self.folder.adapter), artifact_path="model")
+        source = f"{run.info.artifact_uri}/model"
+        tags = self._model_tags()
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        try:
+            made = self.client.create_model_version(name, source, self.run_id, tags=tags)
+        except MlflowException as error:
+            raise Error(f"The version of '{name}' could not be registered: {error.message}.") from error
+        path = store.local_path(source)
+        entry = index.Entry(
+            name=name,
+            version=int(made.version),
+            job=self.folder.id,
+            run_id=self.run_id,
+            base=tags["tunelab.base"],
+            technique=tags["tunelab.technique"],
+            dataset=tags["tunelab.dataset"],
+            adapter=tags["tunelab.adapter"],
+            path=str(path if path and path.is_dir() else self.folder.adapter),
+            created=tags["tunelab.created"],
+        )
+        index.add(entry)
+        self.journal.append("artifact", kind="model", uri=source, name=entry.label)
+
+    def finish(self, status: str, reason: str | None) -> None:
+        """Give the run its true final status, and the worker's log."""
+        assert self.run_id is not None
+        if reason:
+            self.client.set_tag(self.run_id, "tunelab.reason", reason[:5000])
+        with tempfile.TemporaryDirectory(prefix="tunelab-") as aside:
+            for path in (self.folder.journal, self.folder.worker_log):
+                if path.exists():
+                    shutil.copy(path, Path(aside) / path.name)
+            self.client.log_artifacts(self.run_id, aside, artifact_path="job")
+        self.client.set_terminated(self.run_id, status=_STATUS[status])
+
+    def _artifacts(self, kind: str) -> list[Event]:
+        return [e for e in read(self.folder.journal) if e["type"] == "artifact" and e["kind"] == kind]
+
+    def _tags(self) -> dict[str, str]:
+        compute = self.spec["compute"]
+        tags = {
+            "mlflow.user": self.facts["user"],
+            "mlflow.source.name": "tunelab",
+            "mlflow.source.type": "LOCAL",
+            "tunelab.job": self.folder.id,
+            "tunelab.kind": self.spec["kind"],
+            "tunelab.technique": self.spec["technique"],
+            "tunelab.model": self.spec["model"],
+            "tunelab.dataset": self.spec["dataset"],
+            "tunelab.device": f"{compute['device']}, {compute['threads']} threads, {compute['dtype']}",
+            "tunelab.platform": platform.platform(),
+            "version.python": platform.python_version(),
+        }
+        if self.facts["commit"]:
+            tags["mlflow.source.git.commit"] = self.facts["commit"].rstrip("+")
+            tags["tunelab.git.dirty"] = str(self.facts["commit"].endswith("+")).lower()
+        return tags | {f"version.{name}": version(name) for name in _PACKAGES}
+
+    def _model_tags(self) -> dict[str, str]:
+        base = index.find(self.spec["model"])
+        return {
+            "tunelab.job": self.folder.id,
+            "tunelab.base": base.base if base and self.spec["adapter"]["type"] == "lora" else self.spec["model"],
+            "tunelab.parent": base.label if base else "",
+            "tunelab.technique": self.spec["technique"],
+            "tunelab.dataset": self.spec["dataset"],
+            "tunelab.adapter": self.spec["adapter"]["type"],
+            "tunelab.created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        }
+
+    def _datasets(self) -> list[DatasetInput]:
+        from tunelab.data import Dataset as Rows
+
+        uses = {self.spec["dataset"]: "train"}
+        if self.spec["eval_dataset"]:
+            uses[self.spec["eval_dataset"]] = "eval"
+        inputs = []
+        for name, use in uses.items():
+            rows = Rows.get(name)
+            profile = {"num_rows": rows.rows, "technique": rows.technique, "fields": list(rows.form)}
+            # MLflow keeps 36 characters of a digest; the whole one is in the tags.
+            entity = Dataset(
+                name=str(rows),
+                digest=rows.digest[:36],
+                source_type="local",
+                source=json.dumps({"uri": str(rows.path / "rows.jsonl"), "from": rows.source}),
+                profile=json.dumps(profile),
+            )
+            tags = [InputTag("mlflow.data.context", use), InputTag("tunelab.sha256", rows.digest)]
+            inputs.append(DatasetInput(entity, tags))
+        return inputs
+
+
+def clean(name: str) -> str:
+    """Return a metric's or parameter's name in the characters that MLflow takes."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
+
+
+def flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a nested mapping as (dotted name, value) pairs, without the values that are None."""
+    pairs: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            pairs += flatten(item, f"{prefix}{key}.")
+        elif item is not None:
+            pairs.append((f"{prefix}{key}", item))
+    return pairs
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text[:5900]
+
+
+def _metrics(event: Event) -> list[Metric]:
+    time = int(event["time"] * 1000)
+    return [
+        Metric(clean(name), value, time, event["step"]) for name, value in event["values"].items() if value is not None
+    ]
+
+
+__all__ = ["RunTracker", "clean", "flatten"]

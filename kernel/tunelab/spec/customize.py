@@ -1,0 +1,105 @@
+"""The customize spec: what one may ask for, as typed data that YAML, keywords and the form all become."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Technique = Literal["sft", "dpo"]
+TECHNIQUES: tuple[str, ...] = ("sft", "dpo")
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Adapter(_Strict):
+    """What is trained: a low-rank adapter (LoRA, Hu et al. 2021) beside frozen weights, or all weights."""
+
+    type: Literal["lora", "full"] = Field("lora", description="lora: a small adapter; full: every weight")
+    r: int | None = Field(None, ge=1, le=1024, description="rank of the adapter's matrices")
+    alpha: float | None = Field(None, gt=0, le=4096, description="scale: the update is multiplied by alpha / r")
+    dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the adapter, in training only")
+    target_modules: str | list[str] | None = Field(
+        None, description="'all-linear', or the names of the modules that get an adapter"
+    )
+
+    @model_validator(mode="after")
+    def _full_has_no_rank(self) -> Adapter:
+        extra = [key for key in ("r", "alpha", "dropout", "target_modules") if getattr(self, key) is not None]
+        if self.type == "full" and extra:
+            raise ValueError(f"with type 'full' there is no {' and no '.join(extra)}; leave it out or use type 'lora'")
+        return self
+
+    def __str__(self) -> str:
+        return f"LoRA r{self.r}" if self.type == "lora" else "full"
+
+
+class Compute(_Strict):
+    """Where it runs, and the choices that the machine makes unless they are set by hand."""
+
+    engine: Literal["local"] = Field("local", description="local: this machine")
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto, cpu, cuda, cuda:N or mps"
+    )
+    max_restarts: int = Field(3, ge=0, le=100, description="how often a worker that was killed is started again")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of the worker; by default all cores")
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        None, description="number format of the weights; by default float32 on a CPU, bfloat16 on a GPU that has it"
+    )
+
+
+class Tracking(_Strict):
+    """Where the run is recorded in MLflow."""
+
+    experiment: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "tunelab"
+
+
+class CustomizeSpec(_Strict):
+    """A fine-tuning, from the base model and the rows to the custom model's name."""
+
+    kind: Literal["customize"] = "customize"
+    name: Name = Field(description="the custom model's name; each run that ends well adds a version NAME@N")
+    model: str = Field(min_length=1, description="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
+    technique: Technique = Field(description="sft: learn answers; dpo: prefer one answer to another")
+    dataset: str = Field(min_length=1, description="registered NAME[@VERSION], file, hub id, or a variable's name")
+    split: float | int | None = Field(
+        None, description="held-out share between 0 and 1, or a number of rows; 0 holds nothing out"
+    )
+    eval_dataset: str | None = Field(None, min_length=1, description="held-out rows, instead of a split")
+    adapter: Adapter = Field(default_factory=lambda: Adapter())
+    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="TRL's field names")
+    chat_template: Literal["auto", "none"] = Field(
+        "auto", description="auto: plain strings become user and assistant turns where the model has a template"
+    )
+    keep: Literal["last", "best"] = Field("last", description="which checkpoint becomes the model; best: by held-out loss")
+    compute: Compute = Field(default_factory=lambda: Compute())
+    tracking: Tracking = Field(default_factory=lambda: Tracking())
+    seed: int = Field(42, ge=0, lt=2**32)
+
+    @field_validator("name")
+    @classmethod
+    def _no_version_in_name(cls, value: str) -> str:
+        if re.fullmatch(r"\.+", value):
+            raise ValueError("a name has letters or digits")
+        return value
+
+    @field_validator("split")
+    @classmethod
+    def _split_is_share_or_rows(cls, value: float | int | None) -> float | int | None:
+        if value is not None and (value < 0 or (isinstance(value, float) and value >= 1)):
+            raise ValueError("give a share from 0 to below 1 (0.1), or a whole number of rows (64)")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_hold_out(self) -> CustomizeSpec:
+        if self.eval_dataset is not None and self.split is not None:
+            raise ValueError("give split or eval_dataset, not both")
+        if self.keep == "best" and self.eval_dataset is None and self.split == 0:
+            raise ValueError("keep: best chooses by held-out loss, and split: 0 holds nothing out")
+        return self

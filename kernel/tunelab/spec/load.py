@@ -1,0 +1,127 @@
+"""From YAML, keywords and `--set` to a validated spec, with errors of one line that name the nearest right thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tunelab.errors import SpecError, did_you_mean, listing
+from tunelab.spec.customize import TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
+from tunelab.spec.hyperparameters import catalog
+
+_SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
+
+
+def from_yaml(text: str) -> dict[str, Any]:
+    """Return the mapping that a YAML body says.
+
+    Raises
+    ------
+    SpecError
+        If it is not YAML, or not a mapping; the message names the line.
+    """
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SpecError(f"The YAML cannot be read{where}: {getattr(error, 'problem', error)}.") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
+        raise SpecError(f"The spec is a mapping of keys such as 'model: smollm2-135m', and got {_kind(loaded)}.")
+    return loaded
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Split ``key=value`` as given to ``--set``; the value is read as YAML reads a scalar or list."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SpecError(f"--set takes key=value, such as learning_rate=1e-5, and got '{text}'.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SpecError(f"--set {key.strip()}: the value '{value}' cannot be read.") from error
+
+
+def override(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set one key of a spec's mapping in place.
+
+    A dotted path goes down (``adapter.r``); a bare name is a hyperparameter, or else a key of the spec itself.
+    """
+    path = key.split(".")
+    technique = data.get("technique")
+    if len(path) == 1:
+        known = catalog(technique) if technique in TECHNIQUES else {}
+        if key in CustomizeSpec.model_fields and key not in known:
+            if key in _SECTIONS or key == "hyperparameters":
+                raise SpecError(f"--set {key}: name a key of it, such as {key}.{_example(key)}.")
+            data[key] = value
+            return
+        path = ["hyperparameters", key]
+    target = data
+    for part in path[:-1]:
+        target[part] = dict(target[part]) if isinstance(target.get(part), dict) else target.get(part) or {}
+        target = target[part]
+        if not isinstance(target, dict):
+            raise SpecError(f"--set {key}: '{part}' holds a value, not keys.")
+    target[path[-1]] = value
+
+
+def customize(data: dict[str, Any]) -> CustomizeSpec:
+    """Validate a mapping as a customize spec.
+
+    Raises
+    ------
+    SpecError
+        For an unknown key, a missing one, or a value that cannot be; one line, the first fault.
+    """
+    for key in ("technique", "model", "dataset", "name"):
+        if data.get(key) is None:
+            raise SpecError(f"The spec lacks '{key}'.{_missing_hint(key)}")
+    technique = data["technique"]
+    if technique not in TECHNIQUES:
+        hint = did_you_mean(str(technique), TECHNIQUES)
+        raise SpecError(f"Unknown technique '{technique}'.{hint} There are {' and '.join(TECHNIQUES)}.")
+    try:
+        return CustomizeSpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(_one_line(error)) from error
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"] if part not in ("float", "int", "str", "list[str]")]
+    where = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        model = _SECTIONS.get(path[0], CustomizeSpec) if len(path) > 1 else CustomizeSpec
+        hint = did_you_mean(path[-1], model.model_fields)
+        if not hint and len(path) == 1 and path[0] in catalog("sft").keys() | catalog("dpo").keys():
+            hint = f" It is a hyperparameter: write it under 'hyperparameters', or --set {path[0]}=…"
+        return f"Unknown key '{where}' in the spec.{hint or f' Its keys are {listing(model.model_fields, 20)}.'}"
+    message = first["msg"].removeprefix("Value error, ")
+    if where == "name" or where.endswith(".name"):
+        message = "it has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 100 long"
+    given = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    return f"{where or 'The spec'}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _missing_hint(key: str) -> str:
+    return {
+        "technique": f" It is one of {', '.join(TECHNIQUES)}.",
+        "model": " It is a catalog name such as smollm2-135m, a hub id, or a local folder.",
+        "dataset": " It is a file, a registered dataset, a hub id, or a variable that holds a DataFrame.",
+        "name": " It names the custom model that comes out.",
+    }[key]
+
+
+def _example(key: str) -> str:
+    return {"adapter": "r", "compute": "device", "tracking": "experiment"}.get(key, "learning_rate")
+
+
+def _kind(value: Any) -> str:
+    return {"str": "a text", "list": "a list", "int": "a number", "float": "a number"}.get(
+        type(value).__name__, type(value).__name__
+    )

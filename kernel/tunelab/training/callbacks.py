@@ -1,0 +1,145 @@
+"""What happens at the trainer's turns: metrics and progress go to the journal, checkpoints are finished and kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tunelab.jobs.context import Context
+
+_PROGRESS_EVERY_S = 0.2
+#: The trainer's summaries of a whole run or evaluation, which are no points of a curve.
+_SUMMARIES = ("train_", "total_flos", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "step")
+COMPLETE = ".complete"
+
+
+class JournalCallback(TrainerCallback):  # type: ignore[misc]
+    """Writes progress and metrics to the journal, evaluates at the end, and stops when the job is asked to."""
+
+    def __init__(self, context: Context, held_out_rows: int) -> None:
+        self.context = context
+        self.held_out_rows = held_out_rows
+        self._told = 0.0
+        self._begin = (0, 0.0)
+        self._evaluating = 0.0
+        self._evaluated_s = 0.0
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Take the time from the second step on, since the first one also warms up."""
+        if self._begin[1] == 0.0 or state.global_step == self._begin[0] + 1 == 1:
+            self._begin = (state.global_step, time.monotonic())
+            self._evaluated_s = 0.0
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Tell the progress; ask for the last evaluation and checkpoint, or for the stop."""
+        step, total = state.global_step, state.max_steps
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_EVERY_S or step >= total:
+            self._told = now
+            done, since = step - self._begin[0], now - self._begin[1] - self._evaluated_s
+            eta = (total - step) * since / done if done > 0 else None
+            self.context.journal.append("progress", step=step, total=total, eta_s=eta)
+        if self.context.stop.is_set():
+            control.should_save = control.should_training_stop = True
+        elif step >= total:
+            control.should_save = True
+            control.should_evaluate = self.held_out_rows > 0
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write the metrics under TRL's own names."""
+        values = {
+            name: float(value) if isinstance(value, (int, float)) else None
+            for name, value in (logs or {}).items()
+            if not name.startswith(_SUMMARIES)
+        }
+        if values.keys() - {"epoch"}:
+            self.context.journal.append("metric", step=state.global_step, values=values)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Say once that an evaluation has begun, which can take as long as many steps."""
+        if not self._evaluating:
+            self._evaluating = time.monotonic()
+            self.context.say(f"evaluating on {self.held_out_rows:,} held-out rows")
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Say what came out, and take the evaluation's time out of the time per step."""
+        if self._evaluating:
+            self._evaluated_s += time.monotonic() - self._evaluating
+            self._evaluating = 0.0
+        if self.context.stop.is_set():
+            control.should_training_stop = True
+
+
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
+    """Turns what the trainer wrote aside into `checkpoints/step-N`, and keeps the last two and the best."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.losses: dict[int, float] = {}
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Note the held-out loss of this step."""
+        loss = (metrics or {}).get("eval_loss")
+        if loss is not None and state.global_step > 0:
+            self.losses[state.global_step] = loss
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Sync, mark and rename the checkpoint; then remove those that are not needed."""
+        step = state.global_step
+        aside = Path(args.output_dir) / f"checkpoint-{step}"
+        target = self.context.folder.checkpoints / f"step-{step}"
+        (aside / COMPLETE).touch()
+        for file in aside.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(aside, target)
+        _sync(target.parent)
+        self.context.journal.append("checkpoint", step=step, path=str(target))
+        self._keep(step)
+
+    def best(self) -> int | None:
+        """Return the step with the lowest held-out loss whose checkpoint is there."""
+        there = {step: loss for step, loss in self.losses.items() if step in steps(self.context.folder.checkpoints)}
+        return min(there, key=lambda step: (there[step], step)) if there else None
+
+    def _keep(self, newest: int) -> None:
+        found = steps(self.context.folder.checkpoints)
+        kept = {*found[-2:], newest, self.best()}
+        for step in found:
+            if step not in kept:
+                shutil.rmtree(self.context.folder.checkpoints / f"step-{step}", ignore_errors=True)
+
+
+def steps(checkpoints: Path) -> list[int]:
+    """Return the steps of the complete checkpoints in a folder, in order."""
+    return sorted(int(path.parent.name.removeprefix("step-")) for path in checkpoints.glob(f"step-*/{COMPLETE}"))
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

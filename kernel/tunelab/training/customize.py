@@ -1,0 +1,70 @@
+"""The work of a customize job: train with TRL, keep the checkpoints, leave the model in the job's `adapter` folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import peft
+from transformers import PrinterCallback, Trainer
+
+from tunelab.jobs.context import Context, Stopped
+from tunelab.spec import CustomizeSpec
+from tunelab.training import trainer as trainers
+from tunelab.training.callbacks import CheckpointCallback, JournalCallback
+
+#: Files of a checkpoint that are the trainer's and not the model's.
+_NOT_THE_MODEL = ("optimizer.*", "scheduler.*", "rng_state*", "trainer_state.json", "training_args.bin", ".complete", "ref")
+
+
+def run(context: Context) -> None:
+    """Train as the job's spec says.
+
+    Raises
+    ------
+    Stopped
+        If the job was asked to stop; the last step is saved.
+    Error
+        If the model cannot be loaded or TRL refuses the settings.
+    """
+    folder = context.folder
+    spec = CustomizeSpec.model_validate(folder.spec())
+    aside = folder.checkpoints / ".writing"
+    aside.mkdir(parents=True, exist_ok=True)
+    trainer = trainers.build(spec, aside, context.say)
+    if context.stop.is_set():
+        raise Stopped
+    keeper = CheckpointCallback(context)
+    trainer.add_callback(JournalCallback(context, len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0))
+    trainer.add_callback(keeper)
+    # Its lines are the journal's metrics once more.
+    trainer.remove_callback(PrinterCallback)
+    trained, total = trainer.model.num_parameters(only_trainable=True), trainer.model.num_parameters()
+    context.say(
+        f"training {trained / 1e6:.2f} M of {total / 1e6:.1f} M weights on {spec.compute.device} in "
+        f"{spec.compute.dtype}, {spec.compute.threads} threads"
+    )
+    trainer.train()
+    shutil.rmtree(aside, ignore_errors=True)
+    if context.stop.is_set():
+        raise Stopped
+    best = keeper.best() if spec.keep == "best" else None
+    if best is None:
+        _save(trainer, folder.adapter)
+    else:
+        context.say(f"the model is the checkpoint of step {best}, the lowest held-out loss ({keeper.losses[best]:.4f})")
+        shutil.copytree(
+            folder.checkpoints / f"step-{best}", folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL)
+        )
+    shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
+
+
+def _save(trainer: Trainer, target: Path) -> None:
+    """Save the model as safetensors, with tokenizer and chat template; no pickle among the files."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if isinstance(model, peft.PeftModel):
+        # DPO from an adapter adds a frozen copy of it as "ref", which is no part of the result.
+        model.save_pretrained(str(target), safe_serialization=True, selected_adapters=["default"])
+    else:
+        model.save_pretrained(str(target), safe_serialization=True)
+    trainer.processing_class.save_pretrained(str(target))

@@ -1,0 +1,138 @@
+"""From a resolved spec to TRL's own trainer: nothing is set that the spec does not say, and nothing it says is lost."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+from tunelab.errors import ModelError, SpecError
+from tunelab.models import find, load
+from tunelab.spec import CustomizeSpec
+from tunelab.training.rows import tables
+
+#: technique -> TRL's config and trainer. A new technique of TRL's is added here, in `spec` and in `recipes`.
+TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer)}
+
+
+def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> Trainer:
+    """Return the trainer for a resolved spec, with model and rows loaded.
+
+    Parameters
+    ----------
+    spec
+        With every default filled in, as `jobs.prepare` leaves it.
+    output_dir
+        Where TRL writes checkpoints.
+    say
+        Told what is being done.
+
+    Raises
+    ------
+    Error
+        If the model cannot be loaded, or TRL refuses the settings.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers|trl|peft")
+    assert spec.compute.threads is not None and spec.compute.dtype is not None
+    torch.set_num_threads(spec.compute.threads)
+    device = torch_device(spec.compute.device)
+    say(f"loading {spec.model}")
+    model, tokenizer = policy(spec, device, say)
+    train, held = tables(spec, tokenizer)
+    say(f"tokenizing {len(train):,} rows" + (f" and {len(held):,} held out" if held is not None else ""))
+    _, trainer_class = TRAINERS[spec.technique]
+    lora = spec.adapter.type == "lora" and not isinstance(model, peft.PeftModel)
+    if spec.hyperparameters.get("precompute_ref_log_probs"):
+        say("computing the reference model's log-probabilities, once for all rows")
+    try:
+        trainer: Trainer = trainer_class(
+            model=model,
+            args=arguments(spec, output_dir, has_held_out=held is not None),
+            train_dataset=train,
+            eval_dataset=held,
+            processing_class=tokenizer,
+            peft_config=lora_config(spec) if lora else None,
+        )
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise SpecError(f"TRL refuses these settings: {str(error).splitlines()[0]}") from error
+    return trainer
+
+
+def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> transformers.TrainingArguments:
+    """Return TRL's config: the spec's hyperparameters, and what tunelab sets itself."""
+    config, _ = TRAINERS[spec.technique]
+    own = {
+        "output_dir": str(output_dir),
+        "seed": spec.seed,
+        "data_seed": spec.seed,
+        "use_cpu": spec.compute.device == "cpu",
+        "bf16": spec.compute.dtype == "bfloat16",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_strategy": "steps",
+        "save_strategy": "steps",
+        "eval_strategy": "steps" if has_held_out else "no",
+    }
+    try:
+        return config(**spec.hyperparameters, **own)  # type: ignore[no-any-return]
+    except (ValueError, TypeError) as error:
+        raise SpecError(f"TRL refuses the hyperparameters: {str(error).splitlines()[0]}") from error
+
+
+def policy(
+    spec: CustomizeSpec, device: str, say: Callable[[str], None]
+) -> tuple[PreTrainedModel | peft.PeftModel, PreTrainedTokenizerBase]:
+    """Return the model to train and its tokenizer; for a custom model with an adapter, that adapter on its base."""
+    assert spec.compute.dtype is not None
+    ref = find.find(spec.model)
+    folder = load.bring(ref.base or ref, say)
+    model = load.base_model(folder, spec.compute.dtype, device)
+    tokenizer = load.tokenizer(ref.folder if ref.base and ref.folder else folder)
+    if tokenizer.chat_template is None and spec.chat_template == "auto":
+        say("the model has no chat template: rows are used as plain text")
+    if ref.base is None:
+        return model, tokenizer
+    if spec.adapter.type == "full":
+        # Training all weights of an adapted model goes on from base and adapter merged.
+        merged = peft.PeftModel.from_pretrained(model, str(ref.folder)).merge_and_unload()
+        return merged, tokenizer
+    say(f"going on from the adapter of {ref.name}: its rank and modules are kept")
+    return peft.PeftModel.from_pretrained(model, str(ref.folder), is_trainable=True), tokenizer
+
+
+def lora_config(spec: CustomizeSpec) -> peft.LoraConfig:
+    """Return PEFT's config for the spec's adapter."""
+    adapter = spec.adapter
+    assert adapter.r is not None and adapter.alpha is not None and adapter.dropout is not None
+    return peft.LoraConfig(
+        r=adapter.r,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def torch_device(device: str) -> str:
+    """Return the device as torch calls it in this process.
+
+    Raises
+    ------
+    ModelError
+        If torch cannot use it.
+    """
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise ModelError(f"{device} is there, but this torch ({torch.__version__}) cannot use it. Install a CUDA build.")
+        # The runner made the job's GPU the only one that this process sees.
+        return "cuda:0" if os.environ.get("CUDA_VISIBLE_DEVICES") else device
+    return device

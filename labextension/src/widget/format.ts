@@ -1,0 +1,82 @@
+/** Numbers, durations and foreign text, as people read them. */
+
+const GROUPED = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/**
+ * A figure in about three digits: `0.487`, `12.3`, `2,353`, `5e-05`, and a dash where there is none.
+ *
+ * Figures do not depend on the locale: they stand next to logs and code, which use a point.
+ */
+export function formatNumber(value: number | null): string {
+  if (value === null || Number.isNaN(value)) {
+    return '—';
+  }
+  const size = Math.abs(value);
+  if (size === Infinity) {
+    return value > 0 ? '∞' : '-∞';
+  }
+  if (size !== 0 && (size < 1e-3 || size >= 1e12)) {
+    return scientific(value);
+  }
+  return Number.isInteger(value) || size >= 100 ? GROUPED.format(value) : value.toPrecision(3);
+}
+
+/** As Python writes it: up to three digits and an exponent of at least two, `1.25e-05`. */
+function scientific(value: number): string {
+  const [digits, exponent] = value.toExponential(2).split('e') as [string, string];
+  return `${Number(digits)}e${exponent.slice(0, 1)}${exponent.slice(1).padStart(2, '0')}`;
+}
+
+/** A duration in its one or two largest units: `45 s`, `4 min`, `2 h 5 min`, `3 d 2 h`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 90) {
+    return `${Math.max(1, Math.round(seconds))} s`;
+  }
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) {
+    return `${minutes} min`;
+  }
+  const hours = Math.floor(minutes / 60);
+  return hours < 48
+    ? twoUnits(hours, 'h', minutes % 60, 'min')
+    : twoUnits(Math.floor(hours / 24), 'd', hours % 24, 'h');
+}
+
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+}
+
+const ORDINALS = new Intl.PluralRules('en', { type: 'ordinal' });
+const SUFFIXES: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
+
+/** `1st`, `2nd`, `3rd`, `4th`, … `11th`, … `21st`. */
+export function ordinal(n: number): string {
+  return `${n}${SUFFIXES[ORDINALS.select(n)] ?? 'th'}`;
+}
+
+/** The text with its first letter as a capital, to open a sentence. */
+export function capitalise(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** The local time of day, `21:36:04`. */
+export function formatTime(iso: string): string {
+  return new Date(iso).toLocaleTimeString('en-GB');
+}
+
+// ESC [ … (CSI), ESC ] … BEL or ESC \ (OSC, also DCS, SOS, PM, APC), other two-character escapes.
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const ESCAPES = /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]/g;
+const CONTROLS = /(?![\n\t])\p{Cc}/gu;
+
+/**
+ * Text from a terminal as it would stand there: no escape codes (ECMA-48: colours, cursor, titles, links), and of a
+ * line that redrew itself after a carriage return, as progress bars do, the last drawing.
+ */
+export function plainText(text: string): string {
+  return text
+    .replace(ESCAPES, '')
+    .replace(/\r+(?=\n|$)/g, '')
+    .replace(/[^\n]*\r/g, '')
+    .replace(CONTROLS, '');
+}

@@ -1,0 +1,44 @@
+/** The metrics that TRL's trainers log: their order in a table and their names for people. */
+import { capitalise } from './format';
+import type { Metric } from './model';
+
+// What matters first comes first.
+const NAMES = new Map([
+  ['rewards/margins', 'Reward margin'],
+  ['reward', 'Reward'],
+  ['loss', 'Loss'],
+  ['rewards/accuracies', 'Reward accuracy'],
+  ['rewards/chosen', 'Reward, chosen'],
+  ['rewards/rejected', 'Reward, rejected'],
+  ['reward_std', 'Reward deviation'],
+  ['mean_token_accuracy', 'Token accuracy'],
+  ['entropy', 'Entropy'],
+  ['kl', 'KL divergence'],
+  ['logps/chosen', 'Log-probability, chosen'],
+  ['logps/rejected', 'Log-probability, rejected'],
+  ['logits/chosen', 'Logits, chosen'],
+  ['logits/rejected', 'Logits, rejected'],
+  ['learning_rate', 'Learning rate'],
+  ['grad_norm', 'Gradient norm'],
+  ['num_tokens', 'Tokens'],
+  ['epoch', 'Epoch']
+]);
+const ORDER = new Map(Array.from(NAMES.keys(), (key, place) => [key, place]));
+const HELD_OUT = /^eval_/;
+
+/** `rewards/margins` as `Reward margin`, `eval_loss` as `Loss (held out)`, `foo/bar_baz` as `Foo bar baz`. */
+export function metricName(key: string): string {
+  const base = key.replace(HELD_OUT, '');
+  const name = NAMES.get(base) ?? capitalise(base.replace(/[/_]+/g, ' '));
+  return base === key ? name : `${name} (held out)`;
+}
+
+/** Known metrics first, each followed by its held-out twin; the rest as they came. */
+export function sortMetrics(metrics: readonly Metric[]): Metric[] {
+  return [...metrics].sort((a, b) => place(a) - place(b));
+}
+
+function place({ name }: Metric): number {
+  const base = name.replace(HELD_OUT, '');
+  return (ORDER.get(base) ?? ORDER.size) + (base === name ? 0 : 0.5);
+}

@@ -1,0 +1,105 @@
+/** What each state of a job says, as sentences. */
+import { capitalise, formatDuration, ordinal, plainText } from './format';
+import type { JobSnapshot } from './model';
+
+/** How urgent a state is; it chooses a colour, and the sentence says the same in words. */
+export type Tone = 'calm' | 'busy' | 'good' | 'warn' | 'bad';
+
+/** One state in words. */
+export interface StateText {
+  readonly tone: Tone;
+  /** The state with its present figures. */
+  readonly sentence: string;
+  /** What else is good to know beside the sentence, or nothing. */
+  readonly aside: string;
+  /** The state alone, for a screen reader: it stays the same from step to step. */
+  readonly announcement: string;
+}
+
+/** The words for the state that `job` is in. */
+export function describeState(job: JobSnapshot): StateText {
+  const reason = job.reason === null ? '' : plainText(job.reason).trim();
+  const because = reason && `: ${reason}`;
+  const at = job.step === null ? '' : ` at ${place(job)}`;
+  const took = job.elapsed_s === null ? '' : formatDuration(job.elapsed_s);
+  const after = took && `after ${took}`;
+
+  switch (job.state) {
+    case 'queued':
+      return {
+        tone: 'calm',
+        sentence: `Waiting for the device${queuePlace(job.position)}`,
+        aside: '',
+        announcement: 'Waiting for the device'
+      };
+    case 'running':
+      return {
+        tone: 'busy',
+        sentence: runningSentence(job),
+        aside: took && `${took} so far`,
+        announcement: 'Running'
+      };
+    case 'recovering':
+      return {
+        tone: 'warn',
+        sentence: `Recovering${at}${because}`,
+        aside: took && `${took} so far`,
+        announcement: `Recovering${because}`
+      };
+    case 'paused':
+      return {
+        tone: reason ? 'warn' : 'calm',
+        sentence: `Paused${at}${because}`,
+        aside: after,
+        announcement: `Paused${because}`
+      };
+    case 'completed': {
+      const version = job.model_version === null ? '' : `: ${job.model_version}`;
+      return {
+        tone: 'good',
+        sentence: `Finished${took && ` in ${took}`}${version}`,
+        aside: job.total === null ? '' : steps(job.total),
+        announcement: `Finished${version}`
+      };
+    }
+    case 'failed':
+      return {
+        tone: 'bad',
+        sentence: `Failed${because}`,
+        aside: [job.step === null ? '' : place(job), after].filter(Boolean).join(' · '),
+        announcement: `Failed${because}`
+      };
+    case 'cancelled':
+      return {
+        tone: 'calm',
+        sentence: `Cancelled${at}${because}`,
+        aside: after,
+        announcement: `Cancelled${because}`
+      };
+  }
+}
+
+/** `step 12 of 60`, or `step 12` where the end is not known. */
+function place({ step, total }: JobSnapshot): string {
+  return total === null ? `step ${step ?? 0}` : `step ${step ?? 0} of ${total}`;
+}
+
+function steps(n: number): string {
+  return n === 1 ? '1 step' : `${n} steps`;
+}
+
+function queuePlace(position: number | null): string {
+  if (position === null) {
+    return '';
+  }
+  return position === 1 ? ': next in the queue' : `: ${ordinal(position)} in the queue`;
+}
+
+function runningSentence(job: JobSnapshot): string {
+  const parts = [
+    job.step === null ? null : place(job),
+    job.phase,
+    job.eta_s === null ? null : `about ${formatDuration(job.eta_s)} left`
+  ].filter(part => part !== null);
+  return capitalise(parts.join(' · ')) || 'Starting';
+}

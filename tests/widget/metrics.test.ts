@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+
+import { metricName, sortMetrics } from '../../labextension/src/widget/metrics';
+
+test.each([
+  ['loss', 'Loss'],
+  ['rewards/margins', 'Reward margin'],
+  ['rewards/chosen', 'Reward, chosen'],
+  ['rewards/rejected', 'Reward, rejected'],
+  ['rewards/accuracies', 'Reward accuracy'],
+  ['entropy', 'Entropy'],
+  ['mean_token_accuracy', 'Token accuracy'],
+  ['learning_rate', 'Learning rate'],
+  ['grad_norm', 'Gradient norm'],
+  ['num_tokens', 'Tokens'],
+  ['eval_loss', 'Loss (held out)'],
+  ['eval_rewards/margins', 'Reward margin (held out)'],
+  ['completions/mean_length', 'Completions mean length'],
+  ['eval_some_new/key', 'Some new key (held out)']
+])('%s is named %s', (key, name) => {
+  expect(metricName(key)).toBe(name);
+});
+
+test('known metrics come first, each before its held-out twin; the rest keep their order', () => {
+  const keys = ['zeta', 'alpha', 'eval_loss', 'loss', 'eval_rewards/margins', 'rewards/margins', 'learning_rate'];
+  const sorted = sortMetrics(keys.map(name => ({ name, value: 1, step: 1 })));
+  expect(sorted.map(metric => metric.name)).toEqual([
+    'rewards/margins',
+    'eval_rewards/margins',
+    'loss',
+    'eval_loss',
+    'learning_rate',
+    'zeta',
+    'alpha'
+  ]);
+});

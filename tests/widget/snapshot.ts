@@ -1,0 +1,31 @@
+/** A job half way, for tests to vary. */
+import type { JobSnapshot } from '../../labextension/src/widget/model';
+
+/** A running DPO job at step 12 of 60, with `changes` on top. */
+export function snapshot(changes: Partial<JobSnapshot> = {}): JobSnapshot {
+  return {
+    id: 'dpo-chatty-7f3a',
+    name: 'chatty',
+    kind: 'customize',
+    technique: 'dpo',
+    model: 'smollm2-135m',
+    dataset: 'human-like@1',
+    adapter: 'LoRA r16',
+    state: 'running',
+    reason: null,
+    position: null,
+    step: 12,
+    total: 60,
+    eta_s: 185,
+    phase: null,
+    metrics: [
+      { name: 'loss', value: 0.4871, step: 12 },
+      { name: 'eval_loss', value: 0.5123, step: 10 },
+      { name: 'rewards/margins', value: 0.58, step: 12 }
+    ],
+    logs: [{ time: '2026-01-02T21:36:04Z', level: 'info', text: 'checkpoint step-10 written' }],
+    model_version: null,
+    elapsed_s: 47,
+    ...changes
+  };
+}

@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+
+import type { JobSnapshot } from '../../labextension/src/widget/model';
+import { describeState } from '../../labextension/src/widget/states';
+import { snapshot } from './snapshot';
+
+type Case = [title: string, changes: Partial<JobSnapshot>, sentence: string, aside: string, announcement: string];
+
+const unstarted = { step: null, total: null, eta_s: null, elapsed_s: null };
+
+describe('a job in words', () => {
+  test.each<Case>([
+    ['queued', { ...unstarted, state: 'queued' }, 'Waiting for the device', '', 'Waiting for the device'],
+    [
+      'queued, next',
+      { ...unstarted, state: 'queued', position: 1 },
+      'Waiting for the device: next in the queue',
+      '',
+      'Waiting for the device'
+    ],
+    [
+      'queued behind one',
+      { ...unstarted, state: 'queued', position: 2 },
+      'Waiting for the device: 2nd in the queue',
+      '',
+      'Waiting for the device'
+    ],
+    ['running', {}, 'Step 12 of 60 · about 3 min left', '47 s so far', 'Running'],
+    ['running, just begun', unstarted, 'Starting', '', 'Running'],
+    [
+      'running, before the first step',
+      { ...unstarted, phase: 'loading the model' },
+      'Loading the model',
+      '',
+      'Running'
+    ],
+    [
+      'running, between steps',
+      { phase: 'evaluating', eta_s: null },
+      'Step 12 of 60 · evaluating',
+      '47 s so far',
+      'Running'
+    ],
+    ['running, no known end', { total: null, eta_s: null }, 'Step 12', '47 s so far', 'Running'],
+    [
+      'recovering',
+      { state: 'recovering', reason: 'the worker was killed' },
+      'Recovering at step 12 of 60: the worker was killed',
+      '47 s so far',
+      'Recovering: the worker was killed'
+    ],
+    ['paused', { state: 'paused' }, 'Paused at step 12 of 60', 'after 47 s', 'Paused'],
+    [
+      'paused for a key',
+      { state: 'paused', reason: 'set OPENAI_API_KEY and resume' },
+      'Paused at step 12 of 60: set OPENAI_API_KEY and resume',
+      'after 47 s',
+      'Paused: set OPENAI_API_KEY and resume'
+    ],
+    [
+      'completed',
+      { state: 'completed', step: 60, elapsed_s: 240, model_version: 'chatty@1' },
+      'Finished in 4 min: chatty@1',
+      '60 steps',
+      'Finished: chatty@1'
+    ],
+    [
+      'completed, nothing registered',
+      { state: 'completed', total: 1, elapsed_s: null },
+      'Finished',
+      '1 step',
+      'Finished'
+    ],
+    [
+      'failed',
+      { state: 'failed', reason: '\x1b[31mOut of memory\x1b[0m\n' },
+      'Failed: Out of memory',
+      'step 12 of 60 · after 47 s',
+      'Failed: Out of memory'
+    ],
+    ['failed early, no reason', { ...unstarted, state: 'failed' }, 'Failed', '', 'Failed'],
+    ['cancelled', { state: 'cancelled' }, 'Cancelled at step 12 of 60', 'after 47 s', 'Cancelled'],
+    [
+      'cancelled in the queue',
+      { ...unstarted, state: 'cancelled', reason: 'by the user' },
+      'Cancelled: by the user',
+      '',
+      'Cancelled: by the user'
+    ]
+  ])('%s', (_title, changes, sentence, aside, announcement) => {
+    expect(describeState(snapshot(changes))).toMatchObject({ sentence, aside, announcement });
+  });
+});
+
+test.each<[Partial<JobSnapshot>, string]>([
+  [{ state: 'queued' }, 'calm'],
+  [{ state: 'running' }, 'busy'],
+  [{ state: 'recovering' }, 'warn'],
+  [{ state: 'paused' }, 'calm'],
+  [{ state: 'paused', reason: 'a key is missing' }, 'warn'],
+  [{ state: 'completed' }, 'good'],
+  [{ state: 'failed' }, 'bad'],
+  [{ state: 'cancelled' }, 'calm']
+])('%j has the tone %s', (changes, tone) => {
+  expect(describeState(snapshot(changes)).tone).toBe(tone);
+});
