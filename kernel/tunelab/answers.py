@@ -55,4 +55,6 @@ class Answers:
             + "</tr>"
             for prompt, answers in self
         )
-        return f'<table style="table-layout:fixed;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return (
+            f'<table style="table-layout:fixed;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        )

@@ -119,8 +119,12 @@ def model(name: str) -> CustomModel:
     if entry is None:
         base = name.partition("@")[0]
         if base in index.names():
-            raise ModelError(f"'{base}' has no version {name.partition('@')[2]}; it has {', '.join(index.versions(base))}.")
-        raise ModelError(f"There is no custom model '{name}'.{did_you_mean(base, index.names()) or ' tl.models() lists them.'}")
+            raise ModelError(
+                f"'{base}' has no version {name.partition('@')[2]}; it has {', '.join(index.versions(base))}."
+            )
+        raise ModelError(
+            f"There is no custom model '{name}'.{did_you_mean(base, index.names()) or ' tl.models() lists them.'}"
+        )
     return CustomModel(entry)
 
 
@@ -135,7 +139,10 @@ def recipe(technique: str, model: str, adapter: str = "lora") -> recipes.Recipe:
         If there is no such model.
     """
     if technique not in TECHNIQUES:
-        raise SpecError(f"Unknown technique '{technique}'.{did_you_mean(technique, TECHNIQUES)} There are {' and '.join(TECHNIQUES)}.")
+        raise SpecError(
+            f"Unknown technique '{technique}'.{did_you_mean(technique, TECHNIQUES)} "
+            f"There are {' and '.join(TECHNIQUES)}."
+        )
     if adapter not in ("lora", "full"):
         raise SpecError(f"adapter is '{adapter}'; it is lora or full.")
     found = find.find(model)

@@ -55,7 +55,9 @@ class Plan:
     def facts(self) -> list[tuple[str, str]]:
         """Return what the plan says, as pairs of name and value."""
         cut = f"{self.cut_rows:,} rows would be cut off, losing {self.cut_tokens:,} tokens" if self.cut_rows else "none"
-        room = "" if self.fits else f", more than the {psutil.virtual_memory().available / 1e9:.1f} GB that are free now"
+        room = (
+            "" if self.fits else f", more than the {psutil.virtual_memory().available / 1e9:.1f} GB that are free now"
+        )
         return [
             ("rows", f"{self.train_rows:,} to train on, {self.eval_rows:,} held out"),
             ("tokens", f"{self.tokens:,} an epoch; a row has {self.median:,} (median) to {self.longest:,}"),

@@ -106,10 +106,9 @@ class _Status:
     """One line that is written over: what is being done now."""
 
     def __init__(self, show: str | None) -> None:
-        self.show = show
+        self.show = show if sys.stdout.isatty() or "ipykernel" in sys.modules else None
         self.width = 0
-        if show:
-            self.say("")
+        self.say("")
 
     def say(self, text: str) -> None:
         if self.show:

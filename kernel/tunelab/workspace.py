@@ -100,7 +100,7 @@ def _open(root: Path) -> None:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise Error(
-            f"{root / 'workspace.json'} is damaged: it should read {{\"schema\": {SCHEMA}}}. Mend it or move it away."
+            f'{root / "workspace.json"} is damaged: it should read {{"schema": {SCHEMA}}}. Mend it or move it away.'
         ) from error
     if schema > SCHEMA:
         raise Error(
@@ -120,7 +120,9 @@ def _filesystem(path: Path) -> str:
     """Return the type of the filesystem that holds `path`, or an empty string where the system does not tell."""
     if sys.platform != "linux":
         command = ["df", "-T", "nfs,smbfs,afpfs,webdav", str(path)]
-        listed = subprocess.run(command, capture_output=True, text=True, check=False) if sys.platform == "darwin" else None
+        listed = (
+            subprocess.run(command, capture_output=True, text=True, check=False) if sys.platform == "darwin" else None
+        )
         return "nfs" if listed and listed.returncode == 0 and len(listed.stdout.splitlines()) > 1 else ""
     best, kind = "", ""
     resolved = str(path.resolve())

@@ -35,9 +35,7 @@ def form_of(technique: str, fields: set[str], source: str) -> tuple[str, ...]:
     hint = hint and hint.replace("Did you mean", "Rename").replace("?", f" to '{missing[0]}'.")
     wanted = " or ".join(", ".join(form) for form in FORMS[technique])
     there = ", ".join(sorted(fields)) or "nothing"
-    raise DataError(
-        f"{source} has no field '{missing[0]}'.{hint} {technique} takes {wanted}; the rows have {there}."
-    )
+    raise DataError(f"{source} has no field '{missing[0]}'.{hint} {technique} takes {wanted}; the rows have {there}.")
 
 
 def technique_of(fields: set[str], source: str) -> str:
@@ -67,7 +65,9 @@ class RowChecker:
             self._value(row[name], name, where)
         if "messages" in self.form:
             if row["messages"][-1]["role"] != "assistant":
-                raise DataError(f"{where}: 'messages' ends with no turn of the assistant, so there is nothing to learn.")
+                raise DataError(
+                    f"{where}: 'messages' ends with no turn of the assistant, so there is nothing to learn."
+                )
         elif isinstance(row["prompt"], list) and row["prompt"][-1]["role"] == "assistant":
             raise DataError(f"{where}: 'prompt' ends with a turn of the assistant; it belongs to the answer.")
         if self.technique == "dpo" and row["chosen"] == row["rejected"]:
@@ -101,7 +101,7 @@ def _messages(value: list[Any], name: str, where: str) -> None:
     for turn, message in enumerate(value, 1):
         place = f"'{name}', message {turn}"
         if not isinstance(message, dict) or "role" not in message or "content" not in message:
-            raise DataError(f"{where}: {place} is not of the form {{\"role\": …, \"content\": …}}.")
+            raise DataError(f'{where}: {place} is not of the form {{"role": …, "content": …}}.')
         role = message["role"]
         if role not in ROLES:
             hint = did_you_mean(str(role), ROLES) or f" The roles are {', '.join(ROLES)}."

@@ -32,7 +32,9 @@ def fetch(hub_id: str, target: str) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"The hub dataset '{hub_id}' cannot be loaded: {error}") from error
     if "train" not in splits and len(splits) > 1:
-        raise DataError(f"The hub dataset '{hub_id}' has no split 'train', only {', '.join(splits)}; save one as a file.")
+        raise DataError(
+            f"The hub dataset '{hub_id}' has no split 'train', only {', '.join(splits)}; save one as a file."
+        )
     rows = splits["train"] if "train" in splits else next(iter(splits.values()))
     with Path(target).open("w", encoding="utf-8") as file:
         for row in rows:

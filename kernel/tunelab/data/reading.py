@@ -73,7 +73,7 @@ def _loads(text: str, where: str) -> Any:
 
 def _object(value: Any, path: Path, number: int) -> Row:
     if not isinstance(value, dict):
-        raise DataError(f"{path.name}, row {number} is not an object of fields, such as {{\"prompt\": …}}.")
+        raise DataError(f'{path.name}, row {number} is not an object of fields, such as {{"prompt": …}}.')
     return value
 
 

@@ -38,7 +38,12 @@ def generate(
             task.say(f"loading {root.name}")
             loaded, base_name = _load(folder), root.name
         task.say(f"{ref.name} answers {len(prompts)} prompts")
-        settings = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed, "system": system}
+        settings: dict[str, Any] = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "system": system,
+        }
         if ref.base is None:
             answers[row] = _answer(loaded, load.tokenizer(folder), prompts, **settings)
             continue
@@ -100,9 +105,7 @@ def _answer(
             # A chat template writes its own special tokens.
             add_special_tokens=tokenizer.chat_template is None,
         ).to(model.device)
-        output = model.generate(
-            **batch, max_new_tokens=max_new_tokens, pad_token_id=tokenizer.pad_token_id, **sampling
-        )
+        output = model.generate(**batch, max_new_tokens=max_new_tokens, pad_token_id=tokenizer.pad_token_id, **sampling)
         new = output[:, batch["input_ids"].shape[1] :]
         for row, text in zip(rows, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
             answers[row] = text

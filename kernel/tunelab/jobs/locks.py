@@ -72,10 +72,15 @@ class DeviceQueue:
 
     def enter(self, job_id: str, submitted_ns: int) -> Held:
         """Return this job's ticket; it stands until it is released."""
-        ticket = try_hold(self.folder / "tickets" / f"{submitted_ns:020d}-{job_id}", patience_s=5.0)
+        ticket = try_hold(self._ticket(job_id, submitted_ns), patience_s=5.0)
         if ticket is None:
             raise RuntimeError(f"job {job_id} waits for {self.folder.name} twice")
         return ticket
+
+    def inherit(self, fd: int, job_id: str, submitted_ns: int) -> Held:
+        """Return the ticket that the submitting process took and handed down as an open file."""
+        os.set_inheritable(fd, False)
+        return Held(fd, self._ticket(job_id, submitted_ns))
 
     def position(self, ticket: Held) -> int:
         """Return how many jobs are before this one: those that wait, and the one that has the slot."""
@@ -95,6 +100,9 @@ class DeviceQueue:
         """Give the ticket back."""
         ticket.path.unlink(missing_ok=True)
         ticket.release()
+
+    def _ticket(self, job_id: str, submitted_ns: int) -> Path:
+        return self.folder / "tickets" / f"{submitted_ns:020d}-{job_id}"
 
     def _waiting(self) -> list[Path]:
         waiting = []

@@ -18,6 +18,7 @@ from tunelab import errors, task
 from tunelab.errors import JobError
 from tunelab.jobs import folder as folders
 from tunelab.jobs import journal as journals
+from tunelab.jobs import locks
 from tunelab.jobs.prepare import Prepared
 from tunelab.jobs.view import JobView, sentence
 
@@ -82,7 +83,9 @@ class Job:
                 if line:
                     line.show(view)
                 if until is not None and time.monotonic() >= until:
-                    raise errors.Timeout(f"{self.id} has not ended within {timeout:g} s ({sentence(view)}). It goes on.")
+                    raise errors.Timeout(
+                        f"{self.id} has not ended within {timeout:g} s ({sentence(view)}). It goes on."
+                    )
                 time.sleep(_LOOK_EVERY_S)
             if line:
                 line.show(view)
@@ -173,7 +176,9 @@ class Jobs(Sequence[Job]):
             raise JobError(f"{job_id} has not ended ({job.state}). Cancel it first: tl.job('{job_id}').cancel().")
         for entry in index.entries():
             if Path(entry.path).is_relative_to(job.folder.path):
-                raise JobError(f"{job_id} holds the only files of {entry.label}; it stays while that model is registered.")
+                raise JobError(
+                    f"{job_id} holds the only files of {entry.label}; it stays while that model is registered."
+                )
         shutil.rmtree(job.folder.path)
         self._jobs = [other for other in self._jobs if other.id != job_id]
 
@@ -205,7 +210,12 @@ def submit(prepared: Prepared) -> Job:
     folder = folders.create(prepared.spec.name, spec, prepared.facts)
     journal = journals.Journal(folder.journal, "runner")
     journal.append("state", state="queued", reason=None)
-    _spawn(folder)
+    # The place in the queue is taken here and handed to the runner: processes do not start in the order of submits.
+    ticket = locks.DeviceQueue(spec["compute"]["device"]).enter(folder.id, prepared.facts["submitted_ns"])
+    try:
+        _spawn(folder, ticket)
+    finally:
+        ticket.release()
     return Job(folder)
 
 
@@ -240,16 +250,18 @@ def watch(job: Job, tell: Callable[[JobView], None], every_s: float = 0.5) -> th
     return thread
 
 
-def _spawn(folder: folders.JobFolder) -> None:
+def _spawn(folder: folders.JobFolder, ticket: locks.Held | None = None) -> None:
+    command = [sys.executable, "-P", "-m", "tunelab.jobs.runner", folder.id]
     with folder.runner_log.open("ab") as log:
         runner = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tunelab.jobs.runner", folder.id],
+            command if ticket is None else [*command, str(ticket.fd)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder.path,
             env=task.environment(),
             start_new_session=True,
+            pass_fds=() if ticket is None else (ticket.fd,),
         )
     # Reaped here, so that an ended runner is no zombie of a kernel that lives for days.
     threading.Thread(target=runner.wait, name="tunelab-reaper", daemon=True).start()
@@ -265,7 +277,11 @@ class _ProgressLine:
 
     def show(self, view: JobView) -> None:
         numbers = ("loss", "eval_loss", "eval_rewards/margins")
-        values = [f"{name} {view.metrics[name][0]:.4g}" for name in numbers if (view.metrics.get(name) or [None])[0] is not None]
+        values = [
+            f"{name} {view.metrics[name][0]:.4g}"
+            for name in numbers
+            if (view.metrics.get(name) or [None])[0] is not None
+        ]
         text = " · ".join([f"{self.job_id}: {sentence(view)}", *values])
         if self.rewrites:
             if text != self.last:

@@ -41,8 +41,9 @@ class Cancelled(Exception):
 class Runner:
     """One job from the queue to its end."""
 
-    def __init__(self, folder: folders.JobFolder) -> None:
+    def __init__(self, folder: folders.JobFolder, ticket_fd: int | None = None) -> None:
         self.folder = folder
+        self.ticket_fd = ticket_fd
         self.journal = Journal(folder.journal, "runner")
         self.spec = folder.spec()
         self.facts = folder.facts()
@@ -75,7 +76,8 @@ class Runner:
 
     def _wait_for_slot(self) -> locks.Held:
         queue = locks.DeviceQueue(self.spec["compute"]["device"])
-        ticket = queue.enter(self.folder.id, self.facts["submitted_ns"])
+        mine = (self.folder.id, self.facts["submitted_ns"])
+        ticket = queue.enter(*mine) if self.ticket_fd is None else queue.inherit(self.ticket_fd, *mine)
         told: int | None = None
         while True:
             if self.folder.cancel_request.exists():
@@ -96,9 +98,7 @@ class Runner:
         environment = task.environment() | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if compute["device"].startswith("cuda"):
             environment["CUDA_VISIBLE_DEVICES"] = compute["device"].partition(":")[2]
-        # The worker's soft cap would follow the kernel's thread settings otherwise.
         self.journal.append("state", state="running", reason=None)
-        os.set_inheritable(slot.fd, True)
         with self.folder.worker_log.open("ab") as log:
             self.worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tunelab.jobs.worker", self.folder.id],
@@ -216,15 +216,18 @@ class Runner:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def main(job_id: str) -> int:
-    """Run a job; return the process's exit status. Does nothing where another runner has it."""
+def main(job_id: str, ticket_fd: str | None = None) -> int:
+    """Run a job; return the process's exit status. Does nothing where another runner has it.
+
+    `ticket_fd` is the open file of its place in the queue, where the submitting process handed one down.
+    """
     folder = folders.find(job_id)
     lock = locks.try_hold(folder.runner_lock, patience_s=2.0)
     if lock is None:
         return 0
-    Runner(folder).run()
+    Runner(folder, None if ticket_fd is None else int(ticket_fd)).run()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -71,8 +71,7 @@ def sentence(view: JobView) -> str:
     """Return the state as one sentence."""
     step = f"step {view.step} of {view.total}" if view.total else None
     if view.state == "queued":
-        ahead = view.position
-        return f"Waiting for the device: {ahead} before it" if ahead else "Waiting for the device"
+        return f"Waiting for the device: {view.position} before it" if view.position else "Waiting for the device"
     if view.state == "running":
         left = f", about {duration(view.eta_s)} left" if view.eta_s else ""
         doing = f" ({view.phase})" if view.phase else ""

@@ -138,6 +138,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     left = 'style="text-align:left"'
     head = "".join(f"<th {left}>{html.escape(name.capitalize())}</th>" for name in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td {left}>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td {left}>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
+        for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -130,9 +130,7 @@ def folder(path: Path, name: str, kind: Literal["folder", "hub", "catalog"] = "f
     heads = config.get("architectures") or []
     if heads and not any(head.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for head in heads):
         raise ModelError(f"{name} is {heads[0]}, not a causal language model.")
-    return ModelRef(
-        name, kind, path, _count(weights), config, has_chat_template=_has_chat_template(path), version=None
-    )
+    return ModelRef(name, kind, path, _count(weights), config, has_chat_template=_has_chat_template(path), version=None)
 
 
 def prepared(name: str) -> Path:

@@ -57,7 +57,8 @@ def base_model(folder: Path, dtype: str, device: str, **options: Any) -> PreTrai
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from error
-    return model.to(device)  # type: ignore[no-any-return]
+    model.to(device)  # type: ignore[arg-type]
+    return model
 
 
 def _prepare(name: str, say: Callable[[str], None]) -> Path:

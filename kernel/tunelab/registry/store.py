@@ -1,4 +1,4 @@
-"""The MLflow store: the workspace's SQLite file, or wherever MLFLOW_TRACKING_URI points. Imports mlflow: not for kernels."""
+"""The MLflow store: the workspace's SQLite file, or wherever MLFLOW_TRACKING_URI points; never imported in kernels."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def rebuild_index() -> dict[str, int]:
     found = []
     for version in connected.search_model_versions():
         tags = version.tags
-        if "tunelab.job" not in tags:
+        if "tunelab.job" not in tags or version.source is None:
             continue
         path = local_path(version.source) or workspace.current().jobs / tags["tunelab.job"] / "adapter"
         found.append(
@@ -67,7 +67,7 @@ def rebuild_index() -> dict[str, int]:
                 name=version.name,
                 version=int(version.version),
                 job=tags["tunelab.job"],
-                run_id=version.run_id,
+                run_id=version.run_id or "",
                 base=tags["tunelab.base"],
                 technique=tags["tunelab.technique"],
                 dataset=tags["tunelab.dataset"],

@@ -23,7 +23,7 @@ class Adapter(_Strict):
 
     type: Literal["lora", "full"] = Field("lora", description="lora: a small adapter; full: every weight")
     r: int | None = Field(None, ge=1, le=1024, description="rank of the adapter's matrices")
-    alpha: float | None = Field(None, gt=0, le=4096, description="scale: the update is multiplied by alpha / r")
+    alpha: int | None = Field(None, ge=1, le=4096, description="scale: the update is multiplied by alpha / r")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the adapter, in training only")
     target_modules: str | list[str] | None = Field(
         None, description="'all-linear', or the names of the modules that get an adapter"
@@ -77,7 +77,9 @@ class CustomizeSpec(_Strict):
     chat_template: Literal["auto", "none"] = Field(
         "auto", description="auto: plain strings become user and assistant turns where the model has a template"
     )
-    keep: Literal["last", "best"] = Field("last", description="which checkpoint becomes the model; best: by held-out loss")
+    keep: Literal["last", "best"] = Field(
+        "last", description="which checkpoint becomes the model; best: by held-out loss"
+    )
     compute: Compute = Field(default_factory=lambda: Compute())
     tracking: Tracking = Field(default_factory=lambda: Tracking())
     seed: int = Field(42, ge=0, lt=2**32)

@@ -137,9 +137,7 @@ def _typed(field: Hyperparameter, value: Any) -> Any:
             raise SpecError(f"hyperparameters.{field.name} has no choice '{value}'.{hint}")
         if "list" in wanted:
             return [value]
-    elif isinstance(value, list) and "list" in wanted:
-        return value
-    elif isinstance(value, dict) and "dict" in wanted:
+    elif (isinstance(value, list) and "list" in wanted) or (isinstance(value, dict) and "dict" in wanted):
         return value
     raise SpecError(f"hyperparameters.{field.name} takes {field.type_text}, and got {value!r}.")
 

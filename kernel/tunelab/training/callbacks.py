@@ -18,7 +18,7 @@ _SUMMARIES = ("train_", "total_flos", "eval_runtime", "eval_samples_per_second",
 COMPLETE = ".complete"
 
 
-class JournalCallback(TrainerCallback):  # type: ignore[misc]
+class JournalCallback(TrainerCallback):
     """Writes progress and metrics to the journal, evaluates at the end, and stops when the job is asked to."""
 
     def __init__(self, context: Context, held_out_rows: int) -> None:
@@ -84,7 +84,7 @@ class JournalCallback(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
 
 
-class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
+class CheckpointCallback(TrainerCallback):
     """Turns what the trainer wrote aside into `checkpoints/step-N`, and keeps the last two and the best."""
 
     def __init__(self, context: Context) -> None:
@@ -107,6 +107,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Sync, mark and rename the checkpoint; then remove those that are not needed."""
         step = state.global_step
+        assert args.output_dir is not None
         aside = Path(args.output_dir) / f"checkpoint-{step}"
         target = self.context.folder.checkpoints / f"step-{step}"
         (aside / COMPLETE).touch()

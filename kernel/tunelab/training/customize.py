@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import peft
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback
 
 from tunelab.jobs.context import Context, Stopped
 from tunelab.spec import CustomizeSpec
@@ -14,7 +15,15 @@ from tunelab.training import trainer as trainers
 from tunelab.training.callbacks import CheckpointCallback, JournalCallback
 
 #: Files of a checkpoint that are the trainer's and not the model's.
-_NOT_THE_MODEL = ("optimizer.*", "scheduler.*", "rng_state*", "trainer_state.json", "training_args.bin", ".complete", "ref")
+_NOT_THE_MODEL = (
+    "optimizer.*",
+    "scheduler.*",
+    "rng_state*",
+    "trainer_state.json",
+    "training_args.bin",
+    ".complete",
+    "ref",
+)
 
 
 def run(context: Context) -> None:
@@ -31,7 +40,7 @@ def run(context: Context) -> None:
     spec = CustomizeSpec.model_validate(folder.spec())
     aside = folder.checkpoints / ".writing"
     aside.mkdir(parents=True, exist_ok=True)
-    trainer = trainers.build(spec, aside, context.say)
+    trainer: Any = trainers.build(spec, aside, context.say)
     if context.stop.is_set():
         raise Stopped
     keeper = CheckpointCallback(context)
@@ -59,7 +68,7 @@ def run(context: Context) -> None:
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
 
 
-def _save(trainer: Trainer, target: Path) -> None:
+def _save(trainer: Any, target: Path) -> None:
     """Save the model as safetensors, with tokenizer and chat template; no pickle among the files."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if isinstance(model, peft.PeftModel):

@@ -12,7 +12,6 @@ import json
 import re
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
 from tunelab.spec.hyperparameters import CATALOG_FILE

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
 
 from tunelab import task
 from tunelab.jobs.prepare import evaluations, steps
@@ -35,7 +34,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     whole = {**settings, "max_length": None}
     whole |= {"precompute_ref_log_probs": False} if resolved.technique == "dpo" else {"packing": False}
     with tempfile.TemporaryDirectory(prefix="tunelab-") as folder:
-        trainer = trainers.build(resolved.model_copy(update={"hyperparameters": whole}), Path(folder), task.say)
+        trainer: Any = trainers.build(resolved.model_copy(update={"hyperparameters": whole}), Path(folder), task.say)
     limit = settings.get("max_length") or sys.maxsize
     lengths = [_length(row) for row in trainer.train_dataset]
     held = [_length(row) for row in trainer.eval_dataset] if trainer.eval_dataset is not None else []
@@ -99,7 +98,7 @@ def _padded(lengths: list[int], batch: int, spec: CustomizeSpec) -> float:
     return statistics.mean(drawn) * batch * _sequences(spec)
 
 
-def _step(trainer: Trainer, rows: list[int], limit: int) -> float:
+def _step(trainer: Any, rows: list[int], limit: int) -> float:
     """Return the seconds of one forward and backward pass over some rows; gradients are dropped."""
     trainer.data_collator.max_length = limit if limit < sys.maxsize else None
     batch = trainer.data_collator([_cut(trainer.train_dataset[row], limit) for row in rows])

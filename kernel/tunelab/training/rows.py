@@ -38,8 +38,10 @@ def form(spec: CustomizeSpec, dataset: Dataset) -> tuple[str, ...]:
     """Return the fields that the technique reads, which need not be those the dataset was made for."""
     from tunelab.data.checks import form_of
 
-    return dataset.form if dataset.technique == spec.technique else form_of(
-        spec.technique, set(next(dataset.read())), str(dataset)
+    return (
+        dataset.form
+        if dataset.technique == spec.technique
+        else form_of(spec.technique, set(next(dataset.read())), str(dataset))
     )
 
 
@@ -53,7 +55,10 @@ def as_messages(field: str, value: Any) -> Any:
 def _table(rows: list[Row], names: tuple[str, ...], as_chat: bool) -> Table:
     return Table.from_list(
         [
-            {name: as_messages(name, row[name]) if as_chat or isinstance(row[name], list) else row[name] for name in names}
+            {
+                name: as_messages(name, row[name]) if as_chat or isinstance(row[name], list) else row[name]
+                for name in names
+            }
             for row in rows
         ]
     )

@@ -132,7 +132,9 @@ def torch_device(device: str) -> str:
     """
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
-            raise ModelError(f"{device} is there, but this torch ({torch.__version__}) cannot use it. Install a CUDA build.")
+            raise ModelError(
+                f"{device} is there, but this torch ({torch.__version__}) cannot use it. Install a CUDA build."
+            )
         # The runner made the job's GPU the only one that this process sees.
         return "cuda:0" if os.environ.get("CUDA_VISIBLE_DEVICES") else device
     return device

@@ -1,0 +1,100 @@
+"""`%customize` and `%%customize`: one line or a YAML body, to the same spec as the Python API's."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from tunelab import api
+from tunelab.errors import Error
+from tunelab.jobs.manager import Job
+from tunelab.plan import Plan
+from tunelab.spec import TECHNIQUES, load
+
+
+def say_in_one_line(call: Any) -> Any:
+    """Turn a refusal into IPython's `UsageError`: one line for the reader, and a failed cell, so that Run All stops."""
+    try:
+        return call()
+    except Error as error:
+        raise UsageError(str(error)) from None
+
+
+@magics_class
+class TunelabMagics(Magics):
+    """The magics of ``%load_ext tunelab``."""
+
+    @no_var_expand
+    @needs_local_scope
+    @magic_arguments("%customize")
+    @argument("technique", nargs="?", help=f"{' or '.join(TECHNIQUES)}; may stand in the YAML body instead")
+    @argument("--model", "-m", help="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
+    @argument("--data", "-d", help="registered dataset NAME[@VERSION], file, hub id, or a DataFrame's variable name")
+    @argument("--name", "-n", help="the custom model's name")
+    @argument("--eval-data", help="held-out rows, in place of a split")
+    @argument(
+        "--set", "-s", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter, or a dotted path"
+    )
+    @argument("--wait", "-w", action="store_true", help="wait for the end, with a line of progress")
+    @argument("--dry-run", action="store_true", help="plan only: rows, tokens, steps, time and memory; starts nothing")
+    @line_cell_magic
+    def customize(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Job | Plan:
+        """Fine-tune a model; the cell's value is the job.
+
+        %customize dpo --model smollm2-135m --data pairs.jsonl --name chatty --set num_train_epochs=2
+
+        %%customize
+        name: chatty
+        model: smollm2-135m
+        technique: dpo
+        dataset: pairs.jsonl
+        """
+        given = _parse(TunelabMagics.customize, line)
+        return say_in_one_line(lambda: self._customize(given, cell, local_ns or {}))  # type: ignore[no-any-return]
+
+    def _customize(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job | Plan:
+        spec = load.from_yaml(cell) if cell else {}
+        line = {
+            "technique": given.technique,
+            "model": given.model,
+            "dataset": given.data,
+            "name": given.name,
+            "eval_dataset": given.eval_data,
+        }
+        spec |= {key: value for key, value in line.items() if value is not None}
+        overrides = dict(load.assignment(_unquoted(text)) for text in given.set)
+        assert self.shell is not None
+        started = api.customize(
+            spec, dry_run=given.dry_run, overrides=overrides, namespace=self.shell.user_ns | local_ns
+        )
+        if given.wait and isinstance(started, Job):
+            started.wait()
+        return started
+
+
+def _parse(magic: Any, line: str) -> argparse.Namespace:
+    """Parse a magic's line; quotes around values are the shell's and not part of them."""
+    try:
+        given: argparse.Namespace = parse_argstring(magic, line)
+    except UsageError as error:
+        _refuse(str(error))
+    for name, value in vars(given).items():
+        if isinstance(value, str):
+            setattr(given, name, _unquoted(value))
+    return given
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UsageError(f"{message.strip()}. See %customize?")
+
+
+def _unquoted(value: str) -> str:
+    """Return a value without the quotes that IPython's splitting leaves around it, also after ``key=``."""
+    key, equals, rest = value.partition("=")
+    if equals and len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "'\"":
+        return f"{key}={rest[1:-1]}"
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
