@@ -50,15 +50,15 @@ const plugin: JupyterFrontEndPlugin<void> = {
         }
       },
       execute: async args => {
+        const folder = typeof args.cwd === 'string' ? args.cwd : (browser?.model.path ?? '');
         try {
-          const folder = typeof args.cwd === 'string' ? args.cwd : (browser?.model.path ?? '');
           const setting = await settings?.get(PLUGIN_ID, 'defaultModel');
           const model = (setting?.composite as string | undefined) ?? DEFAULT_MODEL;
           await serviceManager.kernelspecs.ready;
           const kernel = pythonKernel(serviceManager.kernelspecs.specs);
           return documents.openOrReveal(await createNotebook(serviceManager.contents, folder, model, kernel));
         } catch (error) {
-          await showErrorMessage('Cannot create the notebook', error as Error);
+          await showErrorMessage(`Cannot create a notebook in “${folder || '/'}”`, error as Error);
         }
       }
     });

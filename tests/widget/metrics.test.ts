@@ -5,8 +5,8 @@ import { metricName, sortMetrics } from '../../labextension/src/widget/metrics';
 test.each([
   ['loss', 'Loss'],
   ['rewards/margins', 'Reward margin'],
-  ['rewards/chosen', 'Reward, chosen'],
-  ['rewards/rejected', 'Reward, rejected'],
+  ['rewards/chosen', 'Chosen reward'],
+  ['rewards/rejected', 'Rejected reward'],
   ['rewards/accuracies', 'Reward accuracy'],
   ['entropy', 'Entropy'],
   ['mean_token_accuracy', 'Token accuracy'],

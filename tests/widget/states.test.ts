@@ -49,12 +49,12 @@ describe('a job in words', () => {
       '47 s so far',
       'Recovering: the worker was killed'
     ],
-    ['paused', { state: 'paused' }, 'Paused at step 12 of 60', 'after 47 s', 'Paused'],
+    ['paused', { state: 'paused' }, 'Paused at step 12 of 60', '47 s so far', 'Paused'],
     [
       'paused for a key',
       { state: 'paused', reason: 'set OPENAI_API_KEY and resume' },
       'Paused at step 12 of 60: set OPENAI_API_KEY and resume',
-      'after 47 s',
+      '47 s so far',
       'Paused: set OPENAI_API_KEY and resume'
     ],
     [

@@ -56,7 +56,7 @@ afterEach(() => {
 
 function show(changes: Partial<JobSnapshot> = {}): { model: FakeModel; undo: () => void } {
   const model = new FakeModel({ kind: 'job', snapshot: snapshot(changes) });
-  let undo = () => {};
+  let undo = (): void => undefined;
   act(() => {
     undo = widget.render({ model, el } as unknown as RenderProps<JobTraits>);
   });
@@ -127,18 +127,18 @@ describe('the progress bar', () => {
 });
 
 describe('the metrics', () => {
-  test('are a table of readable names, values and steps', () => {
+  test('are a table of readable names, steps and values', () => {
     show();
     expect(rows()).toEqual([
-      ['Reward margin', '0.580', 'step 12'],
-      ['Loss', '0.487', 'step 12'],
-      ['Loss (held out)', '0.512', 'step 10']
+      ['Reward margin', 'step 12', '0.580'],
+      ['Loss', 'step 12', '0.487'],
+      ['Loss (held out)', 'step 10', '0.512']
     ]);
   });
 
   test('show a dash where there is no value', () => {
     show({ metrics: [{ name: 'loss', value: null, step: 3 }] });
-    expect(rows()).toEqual([['Loss', '—', 'step 3']]);
+    expect(rows()).toEqual([['Loss', 'step 3', '—']]);
   });
 });
 
@@ -158,14 +158,14 @@ describe('text from models and data', () => {
     expect(el.querySelector('script, img')).toBeNull();
     expect(screen.getByRole('heading').textContent).toBe(hostile);
     expect(el.querySelector('.tunelab-sentence')?.textContent).toBe(`Failed: ${hostile}`);
-    expect(screen.getByRole('listitem').textContent).toBe(`21:36:04 ${hostile}`);
+    expect(screen.getByRole('listitem').textContent).toBe(`21:36:04 ${hostile}: ${hostile}`);
     expect(model.get('snapshot').name).toBe(hostile);
   });
 
   test('is shown without escape codes', () => {
     show({ logs: [{ time: '2026-01-02T21:36:04Z', level: 'warning', text: '\x1b[33mslow\x1b[0m disk' }] });
     const line = screen.getByRole('listitem');
-    expect(line.textContent).toBe('21:36:04 slow disk');
+    expect(line.textContent).toBe('21:36:04 warning: slow disk');
     expect(line.dataset.level).toBe('warning');
   });
 });
@@ -177,7 +177,7 @@ describe('a change of the snapshot', () => {
       model.update(snapshot({ step: 13, metrics: [{ name: 'loss', value: 0.25, step: 13 }] }));
     });
     expect(screen.getByRole('progressbar').getAttribute('aria-valuenow')).toBe('13');
-    expect(rows()).toEqual([['Loss', '0.250', 'step 13']]);
+    expect(rows()).toEqual([['Loss', 'step 13', '0.250']]);
   });
 
   test('is announced when the state changes, not at each step', async () => {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
-
 from pydantic import BaseModel
 
 from tunelab.data import datasets

@@ -1,6 +1,4 @@
 /** A job's live view: one card that says the state first, then the figures, then the log. */
-import { useId } from 'react';
-
 import { formatNumber, formatTime, plainText } from './format';
 import { metricName, sortMetrics } from './metrics';
 import type { JobSnapshot, LogLine, Metric } from './model';
@@ -21,8 +19,10 @@ export function JobView({ job }: { readonly job: JobSnapshot }) {
       >
         <header className="tunelab-head">
           <span className="tunelab-dot" aria-hidden="true" />
-          <h3 className="tunelab-name">{job.name}</h3>
-          <span className="tunelab-subject">{subject.join(' · ')}</span>
+          <div className="tunelab-title">
+            <h3 className="tunelab-name">{job.name}</h3>
+            <span className="tunelab-subject">{subject.join(' · ')}</span>
+          </div>
         </header>
         <Progress job={job} text={text} />
         {job.metrics.length > 0 && <MetricsTable metrics={job.metrics} />}
@@ -55,25 +55,19 @@ function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: Sta
   );
 }
 
-/** The explicit roles outlive the grid display, which takes a table's implicit ones away in some browsers. */
+/** The explicit roles outlive `display`, which takes a table's implicit ones away in some browsers. */
 function MetricsTable({ metrics }: { readonly metrics: readonly Metric[] }) {
-  const caption = useId();
+  const latest = Math.max(...metrics.map(metric => metric.step));
   return (
-    <table className="tunelab-metrics" role="table" aria-labelledby={caption}>
-      <caption id={caption} className="tunelab-hidden">
-        Latest metrics
-      </caption>
+    <table className="tunelab-metrics" role="table" aria-label="Latest metrics">
+      <caption>Metrics at step {latest}</caption>
       <thead className="tunelab-hidden" role="rowgroup">
         <tr role="row">
-          <th role="columnheader" scope="col">
-            Metric
-          </th>
-          <th role="columnheader" scope="col">
-            Value
-          </th>
-          <th role="columnheader" scope="col">
-            Step
-          </th>
+          {['Metric', 'Step', 'Value'].map(title => (
+            <th key={title} role="columnheader" scope="col">
+              {title}
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody role="rowgroup">
@@ -82,11 +76,11 @@ function MetricsTable({ metrics }: { readonly metrics: readonly Metric[] }) {
             <th role="rowheader" scope="row" title={name}>
               {metricName(name)}
             </th>
+            <td role="cell" className={step === latest ? 'tunelab-hidden' : 'tunelab-step'}>
+              step {step}
+            </td>
             <td role="cell" className="tunelab-value">
               {formatNumber(value)}
-            </td>
-            <td role="cell" className="tunelab-step">
-              step {step}
             </td>
           </tr>
         ))}
@@ -101,7 +95,8 @@ function LogTail({ logs }: { readonly logs: readonly LogLine[] }) {
       {logs.map(({ time, level, text }, line) => (
         // Lines have no identity of their own, and a few lines of text are cheap to draw again.
         <li key={line} data-level={level}>
-          <time dateTime={time}>{formatTime(time)}</time> {plainText(text)}
+          <time dateTime={time}>{formatTime(time)}</time> {level !== 'info' && <b>{level}: </b>}
+          {plainText(text)}
         </li>
       ))}
     </ol>

@@ -22,6 +22,7 @@ export function describeState(job: JobSnapshot): StateText {
   const because = reason && `: ${reason}`;
   const at = job.step === null ? '' : ` at ${place(job)}`;
   const took = job.elapsed_s === null ? '' : formatDuration(job.elapsed_s);
+  const soFar = took && `${took} so far`;
   const after = took && `after ${took}`;
 
   switch (job.state) {
@@ -36,21 +37,21 @@ export function describeState(job: JobSnapshot): StateText {
       return {
         tone: 'busy',
         sentence: runningSentence(job),
-        aside: took && `${took} so far`,
+        aside: soFar,
         announcement: 'Running'
       };
     case 'recovering':
       return {
         tone: 'warn',
         sentence: `Recovering${at}${because}`,
-        aside: took && `${took} so far`,
+        aside: soFar,
         announcement: `Recovering${because}`
       };
     case 'paused':
       return {
         tone: reason ? 'warn' : 'calm',
         sentence: `Paused${at}${because}`,
-        aside: after,
+        aside: soFar,
         announcement: `Paused${because}`
       };
     case 'completed': {
