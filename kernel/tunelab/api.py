@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from tunelab import recipes, task
@@ -64,7 +66,7 @@ def customize(
     for key, value in (overrides or {}).items():
         load.override(data, key, value)
     table = None
-    if "dataset" in data and not isinstance(data["dataset"], (str, Path)):
+    if not isinstance(data.get("dataset"), (str, Path, NoneType)):
         table = data["dataset"]
         data["dataset"] = str(table) if isinstance(table, Dataset) else f"{data.get('name', 'data')}-data"
     data = {key: str(value) if isinstance(value, Path) else value for key, value in data.items()}
@@ -212,9 +214,11 @@ def _mapping(spec: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
         return {}
     if isinstance(spec, Mapping):
         return {**spec}
-    if isinstance(spec, Path) or re.search(r"\.ya?ml$", spec.strip()):
-        path = Path(spec).expanduser()
-        if not path.is_file():
+    if not isinstance(spec, (str, Path)):
+        raise SpecError(f"A spec is a mapping, a YAML text, or a YAML file's path, and got {type(spec).__name__}.")
+    if isinstance(spec, Path) or re.fullmatch(r".*\.ya?ml", spec.strip()):
+        path = Path(os.path.expanduser(spec))
+        if not os.path.isfile(path):
             raise SpecError(f"There is no spec file {path}.")
         try:
             return load.from_yaml(path.read_text(encoding="utf-8"))

@@ -9,6 +9,10 @@ from collections.abc import Iterable
 class Error(Exception):
     """A call that cannot work. The message is one line for the reader: what is wrong, where, and what to do."""
 
+    def __init__(self, message: str) -> None:
+        # Names that users give and what libraries say may have line breaks in them.
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+
 
 class SpecError(Error):
     """A spec that asks for something that does not exist or cannot be: an unknown key, a value out of range."""

@@ -63,12 +63,9 @@ class RowChecker:
             if name not in row:
                 raise DataError(f"{where} has no field '{name}'. Add it, or leave the row out.")
             self._value(row[name], name, where)
-        if "messages" in self.form:
-            if row["messages"][-1]["role"] != "assistant":
-                raise DataError(
-                    f"{where}: 'messages' ends with no turn of the assistant, so there is nothing to learn."
-                )
-        elif isinstance(row["prompt"], list) and row["prompt"][-1]["role"] == "assistant":
+            if name != "prompt" and isinstance(row[name], list) and row[name][-1]["role"] != "assistant":
+                raise DataError(f"{where}: '{name}' ends with no turn of the assistant, so there is nothing to learn.")
+        if "prompt" in self.form and isinstance(row["prompt"], list) and row["prompt"][-1]["role"] == "assistant":
             raise DataError(f"{where}: 'prompt' ends with a turn of the assistant; it belongs to the answer.")
         if self.technique == "dpo" and row["chosen"] == row["rejected"]:
             raise DataError(f"{where}: 'chosen' and 'rejected' are the same, so there is nothing to prefer.")

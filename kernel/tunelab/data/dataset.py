@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +78,8 @@ class Dataset:
         if isinstance(source, Dataset):
             return _store(name, source.read(), str(source), technique, f"dataset {source}")
         if isinstance(source, (str, Path)):
-            path = Path(source).expanduser()
-            if not path.exists():
+            path = Path(os.path.expanduser(source))
+            if not os.path.exists(path):
                 raise DataError(f"There is no file {path}.{_near_files(path)}")
             return _store(name, reading.read_file(path), path.name, technique, str(path.absolute()))
         if reading.is_table(source):
@@ -101,7 +101,7 @@ class Dataset:
         if not known:
             hint = did_you_mean(base, _names()) or " tl.datasets() lists them."
             raise DataError(f"There is no dataset '{base}'.{hint}")
-        if version and (not version.isdigit() or int(version) not in known):
+        if version and (not version.isdecimal() or int(version) not in known):
             raise DataError(f"Dataset '{base}' has no version {version}; it has {listing(map(str, known))}.")
         return _load(base, int(version) if version else known[-1])
 
@@ -161,13 +161,14 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if not isinstance(source, (str, Path)):
         return Dataset.create(name or "data", source, technique)
     text = str(source)
-    path = Path(text).expanduser()
+    # os.path and not Path's own: those raise for a name that is too long, or a ~user that is not there.
+    path = Path(os.path.expanduser(text))
     found = []
     if _versions(text.partition("@")[0]):
         found.append("a registered dataset")
     if namespace is not None and reading.is_table(namespace.get(text)):
         found.append("a variable")
-    if path.is_file():
+    if os.path.isfile(path):
         found.append("a file")
     if len(found) > 1:
         raise DataError(
@@ -179,7 +180,7 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if found == ["a registered dataset"]:
         return _fit(Dataset.get(text), technique)
     if found == ["a variable"]:
-        return Dataset.create(text, (namespace or {})[text], technique)
+        return Dataset.create(slug(text), (namespace or {})[text], technique)
     return Dataset.create(slug(path.stem), path, technique)
 
 
@@ -196,7 +197,7 @@ def _fit(dataset: Dataset, technique: str) -> Dataset:
     checker = checks.RowChecker(technique, form, f"Dataset {dataset}")
     for number, row in enumerate(dataset.read(), 1):
         checker.check(row, number)
-    return Dataset(**{**asdict(dataset), "technique": technique, "form": form})
+    return replace(dataset, technique=technique, form=form, conversational=bool(checker.conversational))
 
 
 def _is_hub_id(text: str) -> bool:
@@ -215,6 +216,8 @@ def _from_hub(hub_id: str, technique: str) -> Dataset:
 
 
 def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> Dataset:
+    if os.path.isdir(path):
+        raise DataError(f"{text} is a folder; name the file in it.")
     if path.suffix.lower() in reading.READERS or "/" in text:
         raise DataError(f"There is no file {text}.{_near_files(path)}")
     if namespace is not None and text in namespace:
@@ -226,9 +229,11 @@ def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> D
 
 def _near_files(path: Path) -> str:
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return f" There is no folder {folder} either."
-    return did_you_mean(path.name, [item.name for item in folder.iterdir() if item.suffix.lower() in reading.READERS])
+    return did_you_mean(
+        path.name, [item.name for item in folder.iterdir() if item.is_file() and item.suffix.lower() in reading.READERS]
+    )
 
 
 def _names() -> list[str]:
@@ -296,7 +301,7 @@ def _write_checked(
             try:
                 line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str) + "\n"
                 digest.update(line.encode("utf-8"))
-            except (UnicodeEncodeError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(f"{shown}, row {count} has a field that cannot be kept as JSON: {error}.") from error
             file.write(line)
             if time.monotonic() - told > _PROGRESS_EVERY_S:
@@ -310,4 +315,4 @@ def _write_checked(
 def _kind(value: object) -> str:
     if isinstance(value, list):
         return "an empty list" if not value else "a list of other things than rows"
-    return f"of type {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"

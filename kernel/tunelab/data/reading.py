@@ -25,23 +25,31 @@ def read_file(path: Path) -> Iterator[Row]:
     DataError
         If the file cannot be read as what its ending says; the message names the row, counted from 1.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the file in it.")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         hint = did_you_mean(path.suffix.lower(), READERS)
         raise DataError(f"{path.name} is not of a known format.{hint} It takes {', '.join(READERS)}.")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; name the file in it.")
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path.name} is empty.")
         yield from reader(path)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path.name} is not UTF-8 text (byte {error.start} is 0x{error.object[error.start]:02x}). "
-            "Save it as UTF-8 and try again."
-        ) from error
+        raise DataError(f"{path.name} is not UTF-8 text{_wrong_byte(path)}. Save it as UTF-8 and try again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _wrong_byte(path: Path) -> str:
+    # Looked for in the whole file: an error while it streams counts from the start of a block.
+    try:
+        data = path.read_bytes()
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return f" (line {line}, byte {error.start} of the file is 0x{data[error.start]:02x})"
+    return ""
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
@@ -67,6 +75,8 @@ def _loads(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{where} is not JSON: {error.msg} at character {error.pos + 1}.") from error
+    except ValueError as error:  # a number of more than 4300 digits
+        raise DataError(f"{where} cannot be read: {error}.") from error
     except RecursionError as error:
         raise DataError(f"{where} is nested too deep to be read.") from error
 
@@ -78,6 +88,8 @@ def _object(value: Any, path: Path, number: int) -> Row:
 
 
 def _csv(path: Path) -> Iterator[Row]:
+    # The module's own limit is 131,072 characters a field, which a long text passes.
+    csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
@@ -127,9 +139,12 @@ def is_table(value: object) -> bool:
 def read_table(value: Any) -> Iterator[Row]:
     """Yield the rows of a DataFrame, a `datasets.Dataset` or a list of dicts; missing values become None."""
     if type(value).__name__ != "DataFrame":
-        yield from (dict(row) for row in value)
+        yield from ({str(name): cell for name, cell in row.items()} for row in value)
         return
     columns = [str(name) for name in value.columns]
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise DataError(f"The DataFrame has two columns '{twice}'. Rename or drop one.")
     for values in value.itertuples(index=False, name=None):
         yield {name: _plain(cell) for name, cell in zip(columns, values, strict=True)}
 

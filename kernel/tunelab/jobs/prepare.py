@@ -59,7 +59,9 @@ def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table:
     if model.kind == "hub" and model.folder is None:
         _ask_hub(spec.model)
 
-    dataset = resolve(spec.dataset if table is None else table, spec.technique, namespace, name=f"{spec.name}-data")
+    dataset = resolve(
+        spec.dataset if table is None else table, spec.technique, namespace, name=f"{spec.name[:95]}-data"
+    )
     held = None if spec.eval_dataset is None else resolve(spec.eval_dataset, spec.technique, namespace)
     _forms_fit(spec, model, dataset, held)
     split = None if held else recipe.split if spec.split is None else spec.split
@@ -135,8 +137,8 @@ def _forms_fit(spec: CustomizeSpec, model: find.ModelRef, dataset: Dataset, held
 
 def _consistent(spec: CustomizeSpec, given: dict[str, Any], merged: dict[str, Any], eval_rows: int) -> None:
     if not eval_rows:
-        for name in ("eval_steps", "eval_on_start", "per_device_eval_batch_size"):
-            if name in given:
+        for name in ("eval_steps", "eval_on_start"):
+            if given.get(name):
                 raise SpecError(f"hyperparameters.{name} is set, and no rows are held out. Give split or eval_dataset.")
             merged.pop(name, None)
     if spec.keep == "best":

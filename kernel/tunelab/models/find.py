@@ -68,14 +68,15 @@ def find(name: str) -> ModelRef:
     ModelError
         If it is nothing of these, or more than one, or a folder that cannot be trained on.
     """
-    path = Path(name).expanduser()
+    # os.path and not Path's own: those raise for a name that is too long, or a ~user that is not there.
+    path = Path(os.path.expanduser(name))
     custom = index.find(name)
     meanings = []
     if name in CATALOG:
         meanings.append("a catalog name")
     if custom is not None:
         meanings.append("a custom model")
-    if path.is_dir():
+    if os.path.isdir(path):
         meanings.append("a folder")
     if len(meanings) > 1:
         raise ModelError(f"'{name}' is {' and '.join(meanings)}. Say './{name}' for the folder.")
@@ -83,9 +84,9 @@ def find(name: str) -> ModelRef:
         return _catalog(name)
     if custom is not None:
         return _custom(custom)
-    if path.is_dir():
+    if os.path.isdir(path):
         return folder(path.resolve(), name)
-    if path.suffix.lower() == ".gguf" or path.is_file():
+    if path.suffix.lower() == ".gguf" or os.path.isfile(path):
         raise ModelError(f"'{name}' is a file; a model is a folder with config.json, tokenizer and *.safetensors.")
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
         cached = _hub_cache(name)
@@ -116,6 +117,8 @@ def folder(path: Path, name: str, kind: Literal["folder", "hub", "catalog"] = "f
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{name}: config.json cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{name}: config.json holds no settings by name.")
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")):
         raise ModelError(
             f"{name} has no tokenizer (tokenizer.json or tokenizer.model). Save it there: tokenizer.save_pretrained(…)."
@@ -221,9 +224,11 @@ def _count(files: list[Path]) -> int | None:
                 if length > min(path.stat().st_size, 100_000_000):
                     raise ValueError("its header is longer than the file")
                 header = json.loads(file.read(length))
+            total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
         except (struct.error, ValueError) as error:
             raise ModelError(f"{path} is not a safetensors file: {error}.") from error
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ModelError(f"{path} is not a safetensors file: its header lists no tensors with shapes.") from error
     return total
 
 
@@ -231,7 +236,12 @@ def _has_chat_template(path: Path) -> bool:
     if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
         return True
     settings = path / "tokenizer_config.json"
-    return settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    if not settings.is_file():
+        return False
+    try:
+        return bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{settings} cannot be read: {error}.") from error
 
 
 def _params_in_name(name: str) -> int | None:

@@ -69,7 +69,7 @@ def _last_word(text: str) -> str:
 
 
 def _in_line(line: str, namespace: dict[str, Any]) -> tuple[list[str], str]:
-    words = line.split(" ")
+    words = re.split(r"\s+", line[line.index("%customize") :])
     word, previous = words[-1], words[-2] if len(words) > 1 else ""
     given = next((w for w in words[1:] if w in TECHNIQUES), None)
     if previous in ("--model", "-m"):

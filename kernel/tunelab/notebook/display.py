@@ -49,7 +49,7 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
         "state": view.state,
         "reason": view.reason,
-        "position": view.position,
+        "position": view.position or None,
         "step": view.step,
         "total": view.total,
         "eta_s": view.eta_s,

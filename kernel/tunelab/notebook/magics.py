@@ -80,7 +80,7 @@ def _parse(magic: Any, line: str) -> argparse.Namespace:
     """Parse a magic's line; quotes around values are the shell's and not part of them."""
     try:
         given: argparse.Namespace = parse_argstring(magic, line)
-    except UsageError as error:
+    except (UsageError, ValueError) as error:  # ValueError: a quote that is not closed
         _refuse(str(error))
     for name, value in vars(given).items():
         if isinstance(value, str):

@@ -10,12 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 Technique = Literal["sft", "dpo"]
 TECHNIQUES: tuple[str, ...] = ("sft", "dpo")
 
+SPLIT_IS = "give a share from 0 to below 1 (0.1), or a whole number of rows (64)"
+
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    @field_validator(
+        "r", "alpha", "dropout", "split", "seed", "max_restarts", "threads", mode="before", check_fields=False
+    )
+    @classmethod
+    def _truth_is_no_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("it takes a number")
+        return value
 
 
 class Adapter(_Strict):
@@ -47,7 +58,9 @@ class Compute(_Strict):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
         "auto", description="auto, cpu, cuda, cuda:N or mps"
     )
-    max_restarts: int = Field(3, ge=0, le=100, description="how often a worker that was killed is started again")
+    max_restarts: int = Field(
+        3, ge=0, le=100, description="kept for recovery, which is not there yet: a killed worker ends its job as failed"
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of the worker; by default all cores")
     dtype: Literal["float32", "bfloat16"] | None = Field(
         None, description="number format of the weights; by default float32 on a CPU, bfloat16 on a GPU that has it"
@@ -68,7 +81,7 @@ class CustomizeSpec(_Strict):
     model: str = Field(min_length=1, description="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
     technique: Technique = Field(description="sft: learn answers; dpo: prefer one answer to another")
     dataset: str = Field(min_length=1, description="registered NAME[@VERSION], file, hub id, or a variable's name")
-    split: float | int | None = Field(
+    split: int | float | None = Field(
         None, description="held-out share between 0 and 1, or a number of rows; 0 holds nothing out"
     )
     eval_dataset: str | None = Field(None, min_length=1, description="held-out rows, instead of a split")
@@ -93,9 +106,9 @@ class CustomizeSpec(_Strict):
 
     @field_validator("split")
     @classmethod
-    def _split_is_share_or_rows(cls, value: float | int | None) -> float | int | None:
-        if value is not None and (value < 0 or (isinstance(value, float) and value >= 1)):
-            raise ValueError("give a share from 0 to below 1 (0.1), or a whole number of rows (64)")
+    def _split_is_share_or_rows(cls, value: int | float | None) -> int | float | None:
+        if value is not None and not (0 <= value < 1 or (isinstance(value, int) and value > 0)):
+            raise ValueError(SPLIT_IS)
         return value
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,8 +118,9 @@ def _typed(field: Hyperparameter, value: Any) -> Any:
         if "bool" in wanted:
             return value
     elif isinstance(value, (int, float)):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise SpecError(f"hyperparameters.{field.name} is {value}; give a finite number.")
+        if not abs(value) <= sys.float_info.max:
+            shown = value if isinstance(value, float) else "too large"
+            raise SpecError(f"hyperparameters.{field.name} is {shown}; give a finite number.")
         if "int" in wanted and float(value).is_integer() and ("float" not in wanted or isinstance(value, int)):
             return int(value)
         if "float" in wanted:

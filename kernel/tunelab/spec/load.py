@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tunelab.errors import SpecError, did_you_mean, listing
-from tunelab.spec.customize import TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
+from tunelab.spec.customize import SPLIT_IS, TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
 from tunelab.spec.hyperparameters import catalog
 
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
@@ -28,9 +28,11 @@ def from_yaml(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SpecError(f"The YAML cannot be read{where}: {getattr(error, 'problem', error)}.") from error
+    except (ValueError, RecursionError) as error:  # such as the date 2024-13-45
+        raise SpecError(f"The YAML cannot be read: {error}.") from error
     if loaded is None:
         return {}
-    if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
+    if not isinstance(loaded, dict):
         raise SpecError(f"The spec is a mapping of keys such as 'model: smollm2-135m', and got {_kind(loaded)}.")
     return loaded
 
@@ -42,7 +44,7 @@ def assignment(text: str) -> tuple[str, Any]:
         raise SpecError(f"--set takes key=value, such as learning_rate=1e-5, and got '{text}'.")
     try:
         return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"--set {key.strip()}: the value '{value}' cannot be read.") from error
 
 
@@ -93,19 +95,28 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"] if part not in ("float", "int", "str", "list[str]")]
-    where = ".".join(path)
+    path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
+        where = ".".join(path)
         model = _SECTIONS.get(path[0], CustomizeSpec) if len(path) > 1 else CustomizeSpec
         hint = did_you_mean(path[-1], model.model_fields)
         if not hint and len(path) == 1 and path[0] in catalog("sft").keys() | catalog("dpo").keys():
             hint = f" It is a hyperparameter: write it under 'hyperparameters', or --set {path[0]}=…"
         return f"Unknown key '{where}' in the spec.{hint or f' Its keys are {listing(model.model_fields, 20)}.'}"
+    # Of a union, the branch that failed stands in the path too.
+    where = ".".join(part for part in path if part not in ("float", "int", "str", "list[str]"))
     message = first["msg"].removeprefix("Value error, ")
-    if where == "name" or where.endswith(".name"):
+    if where == "split":
+        message = SPLIT_IS
+    elif where == "name" or where.endswith(".name"):
         message = "it has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 100 long"
-    given = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    given = f" (got {_shown(first['input'])})" if not isinstance(first["input"], dict) else ""
     return f"{where or 'The spec'}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:120]}…"
 
 
 def _missing_hint(key: str) -> str:

@@ -1,0 +1,119 @@
+"""Real parts made small: a workspace of its own, and random-weight models of real families that train in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLES = REPOSITORY / "notebooks" / "data"
+
+# Nothing in the tests may reach out: a hub is a server of the test's own.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace, a device queue of its own, and a working directory."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("TUNELAB_HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return home
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of tiny models with random weights, by family, each with tokenizer and chat template."""
+    import torch
+    from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen3Config
+
+    root = tmp_path_factory.mktemp("models")
+    tokenizer = _tokenizer()
+    shape = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    configs = {"llama": LlamaConfig(**shape), "qwen3": Qwen3Config(**shape), "gemma3": Gemma3TextConfig(**shape)}
+    folders = {}
+    for family, config in configs.items():
+        torch.manual_seed(0)
+        folders[family] = root / family
+        AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folders[family])
+        tokenizer.save_pretrained(folders[family])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models: dict[str, Path]) -> Path:
+    """The folder of a tiny Llama."""
+    return tiny_models["llama"]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """A file of 24 real rows for DPO."""
+    path = tmp_path / "work" / "pairs.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    lines = (SAMPLES / "everyday.jsonl").read_text(encoding="utf-8").splitlines()[:24]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """A file of 24 real rows for SFT."""
+    path = tmp_path / "work" / "answers.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    lines = (SAMPLES / "reminders.jsonl").read_text(encoding="utf-8").splitlines()[:24]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _tokenizer():
+    """A byte-level BPE tokenizer of 512 tokens, learned from the sample data."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(_texts(), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _texts() -> Iterator[str]:
+    for line in (SAMPLES / "everyday.jsonl").read_text(encoding="utf-8").splitlines():
+        yield from json.loads(line).values()
