@@ -25,7 +25,9 @@ def execute(path: Path, quick: bool) -> nbformat.NotebookNode:
         if quick and cell.cell_type == "code":
             for pattern, replacement in QUICK:
                 cell.source = re.sub(pattern, replacement, cell.source)
-    client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
+    client = NotebookClient(
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
     OUT.mkdir(parents=True, exist_ok=True)
     try:
         client.execute()

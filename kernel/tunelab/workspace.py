@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -132,6 +133,11 @@ def _filesystem(path: Path) -> str:
         if len(mount) > len(best) and (resolved == mount or resolved.startswith(mount.rstrip("/") + "/")):
             best, kind = mount, fstype
     return kind
+
+
+def slug(text: str) -> str:
+    """Return `text` as a name for files and versions: what is not allowed in one becomes '-'."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "data"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,7 +57,10 @@ REFUSED = {
         {"adapter": {"float": 4}},
         "Unknown key 'adapter.float' in the spec. Its keys are alpha, dropout, r, target_modules, type.",
     ),
-    "near compute key": ({"compute": {"devise": "cpu"}}, "Unknown key 'compute.devise' in the spec. Did you mean 'device'?"),
+    "near compute key": (
+        {"compute": {"devise": "cpu"}},
+        "Unknown key 'compute.devise' in the spec. Did you mean 'device'?",
+    ),
     "technique": ({"technique": "dpoo"}, "Unknown technique 'dpoo'. Did you mean 'dpo'? There are sft and dpo."),
     "technique far": ({"technique": "ppo2x"}, "Unknown technique 'ppo2x'. There are sft and dpo."),
     "no technique": ({"technique": None}, "The spec lacks 'technique'. It is one of sft, dpo."),
@@ -93,7 +96,10 @@ REFUSED = {
     "r of zero": ({"adapter": {"r": 0}}, "adapter.r: input should be greater than or equal to 1 (got 0)."),
     "r true": ({"adapter": {"r": True}}, "adapter.r: it takes a number (got True)."),
     "dropout of one": ({"adapter": {"dropout": 1}}, "adapter.dropout: input should be less than 1 (got 1)."),
-    "modules a number": ({"adapter": {"target_modules": 5}}, "adapter.target_modules: input should be a valid string (got 5)."),
+    "modules a number": (
+        {"adapter": {"target_modules": 5}},
+        "adapter.target_modules: input should be a valid string (got 5).",
+    ),
     "full with r": (
         {"adapter": {"type": "full", "r": 8}},
         "adapter: with type 'full' there is no r; leave it out or use type 'lora'.",
@@ -102,7 +108,10 @@ REFUSED = {
         {"adapter": {"type": "full", "r": 8, "alpha": 16}},
         "adapter: with type 'full' there is no r and no alpha; leave it out or use type 'lora'.",
     ),
-    "hyperparameters a list": ({"hyperparameters": [1]}, "hyperparameters: input should be a valid dictionary (got [1])."),
+    "hyperparameters a list": (
+        {"hyperparameters": [1]},
+        "hyperparameters: input should be a valid dictionary (got [1]).",
+    ),
     "device": (
         {"compute": {"device": "gpu"}},
         r"compute.device: string should match pattern '^(auto|cpu|mps|cuda(:\d+)?)$' (got 'gpu').",
@@ -138,7 +147,7 @@ REFUSED = {
         {"hyperparameters": {"max_steps": 0}},
         "hyperparameters.max_steps is 0; give at least 1, or -1 to go by num_train_epochs.",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("keys", "message"), REFUSED.values(), ids=REFUSED.keys())
@@ -147,29 +156,81 @@ def test_a_wrong_spec_is_refused_in_one_line(submitted: Callable[..., Prepared],
 
 
 HYPERPARAMETERS = {
-    "misspelt": ("dpo", {"learning_rte": 1e-5}, "Unknown hyperparameter 'learning_rte' for dpo. Did you mean 'learning_rate'?"),
+    "misspelt": (
+        "dpo",
+        {"learning_rte": 1e-5},
+        "Unknown hyperparameter 'learning_rte' for dpo. Did you mean 'learning_rate'?",
+    ),
     "of another technique": ("sft", {"beta": 0.1}, None),
-    "unheard of": ("dpo", {"zzzzz": 1}, "Unknown hyperparameter 'zzzzz' for dpo. See tl.recipe('dpo', model) for all of them."),
-    "said elsewhere: seed": ("dpo", {"seed": 1}, "hyperparameters.seed is not set here: use the spec's own key 'seed'."),
+    "unheard of": (
+        "dpo",
+        {"zzzzz": 1},
+        "Unknown hyperparameter 'zzzzz' for dpo. See tl.recipe('dpo', model) for all of them.",
+    ),
+    "said elsewhere: seed": (
+        "dpo",
+        {"seed": 1},
+        "hyperparameters.seed is not set here: use the spec's own key 'seed'.",
+    ),
     "said elsewhere: lr": ("sft", {"lr": 1e-5}, "hyperparameters.lr is not set here: use learning_rate."),
-    "said elsewhere: bf16": ("sft", {"bf16": True}, "hyperparameters.bf16 is not set here: use compute.dtype (float32 or bfloat16)."),
+    "said elsewhere: bf16": (
+        "sft",
+        {"bf16": True},
+        "hyperparameters.bf16 is not set here: use compute.dtype (float32 or bfloat16).",
+    ),
     "said elsewhere: lora_r": ("sft", {"lora_r": 4}, "hyperparameters.lora_r is not set here: use adapter.r."),
-    "rate of 5": ("dpo", {"learning_rate": 5}, "hyperparameters.learning_rate is 5; it goes from 1e-09 to 0.01. The nearest is 0.01."),
-    "rate of 0": ("dpo", {"learning_rate": 0}, "hyperparameters.learning_rate is 0; it goes from 1e-09 to 0.01. The nearest is 1e-09."),
-    "rate as text out of range": ("dpo", {"learning_rate": "5e0"}, "hyperparameters.learning_rate is 5; it goes from 1e-09 to 0.01. The nearest is 0.01."),
+    "rate of 5": (
+        "dpo",
+        {"learning_rate": 5},
+        "hyperparameters.learning_rate is 5; it goes from 1e-09 to 0.01. The nearest is 0.01.",
+    ),
+    "rate of 0": (
+        "dpo",
+        {"learning_rate": 0},
+        "hyperparameters.learning_rate is 0; it goes from 1e-09 to 0.01. The nearest is 1e-09.",
+    ),
+    "rate as text out of range": (
+        "dpo",
+        {"learning_rate": "5e0"},
+        "hyperparameters.learning_rate is 5; it goes from 1e-09 to 0.01. The nearest is 0.01.",
+    ),
     "rate a word": ("dpo", {"learning_rate": "fast"}, "hyperparameters.learning_rate takes a number, and got 'fast'."),
     "rate true": ("dpo", {"learning_rate": True}, "hyperparameters.learning_rate takes a number, and got True."),
     "rate null": ("dpo", {"learning_rate": None}, "hyperparameters.learning_rate takes a number, and got None."),
     "rate a list": ("dpo", {"learning_rate": [1e-5]}, "hyperparameters.learning_rate takes a number, and got [1e-05]."),
     "rate nan": ("dpo", {"learning_rate": float("nan")}, "hyperparameters.learning_rate is nan; give a finite number."),
-    "rate infinite text": ("dpo", {"learning_rate": "inf"}, "hyperparameters.learning_rate is inf; give a finite number."),
-    "rate beyond floats": ("dpo", {"learning_rate": 10**400}, "hyperparameters.learning_rate is too large; give a finite number."),
+    "rate infinite text": (
+        "dpo",
+        {"learning_rate": "inf"},
+        "hyperparameters.learning_rate is inf; give a finite number.",
+    ),
+    "rate beyond floats": (
+        "dpo",
+        {"learning_rate": 10**400},
+        "hyperparameters.learning_rate is too large; give a finite number.",
+    ),
     "half a step": ("sft", {"max_steps": 2.5}, "hyperparameters.max_steps takes a whole number, and got 2.5."),
-    "batch of 0": ("sft", {"per_device_train_batch_size": 0}, "hyperparameters.per_device_train_batch_size is 0; it goes from 1 to 4096. The nearest is 1."),
-    "bool as text": ("sft", {"gradient_checkpointing": "yes"}, "hyperparameters.gradient_checkpointing takes true or false, and got 'yes'."),
-    "near choice": ("sft", {"lr_scheduler_type": "cosin"}, "hyperparameters.lr_scheduler_type has no choice 'cosin'. Did you mean 'cosine'?"),
-    "dpo's own range": ("dpo", {"beta": 11}, "hyperparameters.beta is 11; it goes from 0.001 to 10. The nearest is 10."),
-}  # fmt: skip
+    "batch of 0": (
+        "sft",
+        {"per_device_train_batch_size": 0},
+        "hyperparameters.per_device_train_batch_size is 0; it goes from 1 to 4096. The nearest is 1.",
+    ),
+    "bool as text": (
+        "sft",
+        {"gradient_checkpointing": "yes"},
+        "hyperparameters.gradient_checkpointing takes true or false, and got 'yes'.",
+    ),
+    "near choice": (
+        "sft",
+        {"lr_scheduler_type": "cosin"},
+        "hyperparameters.lr_scheduler_type has no choice 'cosin'. Did you mean 'cosine'?",
+    ),
+    "dpo's own range": (
+        "dpo",
+        {"beta": 11},
+        "hyperparameters.beta is 11; it goes from 0.001 to 10. The nearest is 10.",
+    ),
+}
 
 
 @pytest.mark.parametrize(("technique", "values", "message"), HYPERPARAMETERS.values(), ids=HYPERPARAMETERS.keys())
@@ -210,11 +271,23 @@ def test_hyperparameters_get_their_own_types(
 
 
 YAML = {
-    "open bracket": ("a: [1", "The YAML cannot be read at line 1, column 6: expected ',' or ']', but got '<stream end>'."),
-    "tab": ("name: x\n\tmodel: y", "The YAML cannot be read at line 2, column 1: found character '\\t' that cannot start any token."),
+    "open bracket": (
+        "a: [1",
+        "The YAML cannot be read at line 1, column 6: expected ',' or ']', but got '<stream end>'.",
+    ),
+    "tab": (
+        "name: x\n\tmodel: y",
+        "The YAML cannot be read at line 2, column 1: found character '\\t' that cannot start any token.",
+    ),
     "two colons": ("a: b: c", "The YAML cannot be read at line 1, column 5: mapping values are not allowed here."),
-    "an object": ("a: !!python/object:os.system x", "The YAML cannot be read at line 1, column 4: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'."),
-    "zero byte": ("a: \x00", 'The YAML cannot be read: unacceptable character #x0000: special characters are not allowed in "<unicode string>", position 3.'),
+    "an object": (
+        "a: !!python/object:os.system x",
+        "The YAML cannot be read at line 1, column 4: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'.",
+    ),
+    "zero byte": (
+        "a: \x00",
+        'The YAML cannot be read: unacceptable character #x0000: special characters are not allowed in "<unicode string>", position 3.',
+    ),
     "no such date": ("name: 2024-13-45", "The YAML cannot be read: month must be in 1..12."),
     "too deep": ("[" * 3000, None),
     "a list": ("- a", "The spec is a mapping of keys such as 'model: smollm2-135m', and got a list."),
@@ -223,7 +296,7 @@ YAML = {
     "nothing": ("", "The spec lacks 'technique'. It is one of sft, dpo."),
     "a key that is a number": (yaml.safe_dump(BASE | {1: 2}, sort_keys=False), "1: keys should be strings (got 1)."),
     "a spec's name ends in .yaml": ("gone.yaml", "There is no spec file gone.yaml."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "message"), YAML.values(), ids=YAML.keys())
@@ -287,12 +360,18 @@ NOT_ASSIGNED = {
     "unreadable": ("beta=[1", "--set beta: the value '[1' cannot be read."),
     "no such date": ("beta=2024-13-45", "--set beta: the value '2024-13-45' cannot be read."),
     "a section": ("adapter=full", "--set adapter: name a key of it, such as adapter.r."),
-    "all hyperparameters": ("hyperparameters={}", "--set hyperparameters: name a key of it, such as hyperparameters.learning_rate."),
+    "all hyperparameters": (
+        "hyperparameters={}",
+        "--set hyperparameters: name a key of it, such as hyperparameters.learning_rate.",
+    ),
     "below a value": ("name.first=a", "--set name.first: 'name' holds a value, not keys."),
     "misspelt": ("bata=0.1", "Unknown hyperparameter 'bata' for dpo. Did you mean 'beta'?"),
     "misspelt section": ("adaptor.r=4", "Unknown key 'adaptor' in the spec. Did you mean 'adapter'?"),
-    "empty part": ("adapter.=4", "Unknown key 'adapter.' in the spec. Its keys are alpha, dropout, r, target_modules, type."),
-}  # fmt: skip
+    "empty part": (
+        "adapter.=4",
+        "Unknown key 'adapter.' in the spec. Its keys are alpha, dropout, r, target_modules, type.",
+    ),
+}
 
 
 @pytest.mark.parametrize(("text", "message"), NOT_ASSIGNED.values(), ids=NOT_ASSIGNED.keys())
@@ -343,7 +422,8 @@ def test_rows_held_out(submitted: Callable[..., Prepared]) -> None:
         5: (19, 5),
         0: (24, 0),
     }
-    assert not [name for name in counted[0].spec.hyperparameters if "eval" in name]
+    assert not {"eval_steps", "eval_on_start"} & counted[0].spec.hyperparameters.keys()
+    assert {"eval_steps", "eval_on_start"} <= counted[5].spec.hyperparameters.keys()
 
 
 def test_best_saves_where_it_evaluates(submitted: Callable[..., Prepared]) -> None:
@@ -424,7 +504,6 @@ def test_any_value_of_a_hyperparameter_is_taken_in_its_type_or_refused(value: An
     for name, field in fields.catalog("dpo").items():
         try:
             taken = fields.check("dpo", {name: value}, {})[name]
-        except tl.SpecError as error:
-            assert len(str(error).splitlines()) == 1
-        else:
-            assert type(taken) in {kinds[kind] for kind in field.types}
+        except tl.SpecError:
+            continue
+        assert type(taken) in {kinds[kind] for kind in field.types}

@@ -181,12 +181,7 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
         return _fit(Dataset.get(text), technique)
     if found == ["a variable"]:
         return Dataset.create(slug(text), (namespace or {})[text], technique)
-    return Dataset.create(slug(path.stem), path, technique)
-
-
-def slug(text: str) -> str:
-    """Return `text` as a name: what is not allowed in one becomes '-'."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "data"
+    return Dataset.create(workspace.slug(path.stem), path, technique)
 
 
 def _fit(dataset: Dataset, technique: str) -> Dataset:
@@ -212,7 +207,9 @@ def _from_hub(hub_id: str, technique: str) -> Dataset:
     with tempfile.TemporaryDirectory(prefix="tunelab-") as folder:
         target = Path(folder) / "rows.jsonl"
         task.run("tunelab.data.hub:fetch", {"hub_id": hub_id, "target": str(target)}, show=f"Fetching {hub_id}")
-        return _store(slug(hub_id.rpartition("/")[2]), reading.read_file(target), hub_id, technique, f"hub {hub_id}")
+        return _store(
+            workspace.slug(hub_id.rpartition("/")[2]), reading.read_file(target), hub_id, technique, f"hub {hub_id}"
+        )
 
 
 def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> Dataset:

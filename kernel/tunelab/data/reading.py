@@ -104,7 +104,7 @@ def _csv(path: Path) -> Iterator[Row]:
                     )
                 yield row
         except csv.Error as error:
-            raise DataError(f"{path.name}, line {reader.line_num} is not CSV: {error}.") from error
+            raise DataError(f"{path.name}, line {reader.reader.line_num} is not CSV: {error}.") from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:

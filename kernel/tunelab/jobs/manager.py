@@ -5,6 +5,7 @@ Nothing is kept here that is not on the disk: any process of the user sees the s
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,7 @@ class Job:
         with self._lock:
             for event in self._reader.new():
                 self._view.fold(event)
-            if not self._view.has_ended and not self.folder.has_process() and self._is_settled():
+            if not self._view.has_ended and self._is_settled() and not self.folder.has_process():
                 _spawn(self.folder)
             return self._view
 
@@ -134,8 +135,10 @@ class Job:
 
     def _is_settled(self) -> bool:
         # A runner that was just started has not taken its lock yet.
-        marks = [path.stat().st_mtime for path in (self.folder.path, self.folder.journal) if path.exists()]
-        return time.time() - max(marks) > 10.0
+        if not self.folder.journal.exists():
+            raise JobError(f"Job {self.id} was removed.")
+        newest = max(path.stat().st_mtime for path in (self.folder.path, self.folder.journal))
+        return time.time() - newest > 10.0
 
     def __repr__(self) -> str:
         return f"<Job {self.id}: {sentence(self.view())}>"
@@ -237,7 +240,9 @@ def watch(job: Job, tell: Callable[[JobView], None], every_s: float = 0.5) -> th
         seen = -1
         while True:
             view = job.view()
-            size = job.folder.journal.stat().st_size if job.folder.journal.exists() else 0
+            if not job.folder.journal.exists():
+                return  # the job was removed
+            size = job.folder.journal.stat().st_size
             if size != seen:
                 tell(view)
                 seen = size
@@ -251,6 +256,8 @@ def watch(job: Job, tell: Callable[[JobView], None], every_s: float = 0.5) -> th
 
 
 def _spawn(folder: folders.JobFolder, ticket: locks.Held | None = None) -> None:
+    # Whoever looks in the next seconds sees that a runner is on its way, and starts no other.
+    os.utime(folder.path)
     command = [sys.executable, "-P", "-m", "tunelab.jobs.runner", folder.id]
     with folder.runner_log.open("ab") as log:
         runner = subprocess.Popen(

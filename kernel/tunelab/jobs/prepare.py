@@ -52,6 +52,8 @@ def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table:
     Error
         If the model, the data, a hyperparameter or this machine cannot do it.
     """
+    if spec.name in find.CATALOG:
+        raise SpecError(f"name: '{spec.name}' is a base model of the catalog; give the custom model another name.")
     device = machine.device(spec.compute.device)
     model = find.find(spec.model)
     recipe = recipes.find(spec.technique, spec.model, spec.adapter.type, model.params, device.partition(":")[0])

@@ -38,7 +38,7 @@ def experiment(connected: MlflowClient, name: str) -> str:
             found = connected.get_experiment_by_name(name)
             if found is None:
                 # Absolute, so that a server on the same files finds them from any directory.
-                location = (workspace.current().artifacts / name).as_uri() if embedded else None
+                location = (workspace.current().artifacts / workspace.slug(name)).as_uri() if embedded else None
                 created = connected.create_experiment(name, artifact_location=location)
                 connected.set_experiment_tag(created, "mlflow.experimentKind", "finetuning")
                 return str(created)
