@@ -180,7 +180,7 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if found == ["a registered dataset"]:
         return _fit(Dataset.get(text), technique)
     if found == ["a variable"]:
-        return Dataset.create(slug(text), (namespace or {})[text], technique)
+        return Dataset.create(workspace.slug(text), (namespace or {})[text], technique)
     return Dataset.create(workspace.slug(path.stem), path, technique)
 
 
