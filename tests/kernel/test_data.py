@@ -294,12 +294,14 @@ FILES = {
     "not UTF-8": (
         "a.jsonl",
         LINE + b'{"prompt": "caf\xe9"}\n',
-        f"a.jsonl is not UTF-8 text (line 2, byte {len(LINE) + 15} of the file is 0xe9). Save it as UTF-8 and try again.",
+        f"a.jsonl is not UTF-8 text (line 2, byte {len(LINE) + 15} of the file is 0xe9). "
+        "Save it as UTF-8 and try again.",
     ),
     "not UTF-8, far in": (
         "a.jsonl",
         LINE * 500 + b"\xff\n",
-        f"a.jsonl is not UTF-8 text (line 501, byte {len(LINE) * 500} of the file is 0xff). Save it as UTF-8 and try again.",
+        f"a.jsonl is not UTF-8 text (line 501, byte {len(LINE) * 500} of the file is 0xff). "
+        "Save it as UTF-8 and try again.",
     ),
     "UTF-16": (
         "a.csv",
@@ -336,7 +338,8 @@ FILES = {
     "misspelt column": (
         "a.csv",
         b"prompt,chosen,rejcted\na,b,c\n",
-        "a.csv has no field 'rejected'. Rename 'rejcted' to 'rejected'. dpo takes prompt, chosen, rejected; the rows have chosen, prompt, rejcted.",
+        "a.csv has no field 'rejected'. Rename 'rejcted' to 'rejected'. dpo takes prompt, chosen, rejected; "
+        "the rows have chosen, prompt, rejcted.",
     ),
     "field missing in a later row": (
         "a.jsonl",
@@ -528,7 +531,7 @@ def test_a_dataset_is_checked_anew_for_another_technique(workspace: Path) -> Non
 
 @pytest.fixture
 def meanings(workspace: Path) -> dict[str, Any]:
-    """A registered dataset of 12 rows, a file of 5, and a variable of 3, each alone under a name and all under 'all'."""
+    """A registered dataset of 12 rows, a file of 5, a variable of 3: each under a name of its own, and all as 'all'."""
     for name in ("registered", "all", "registered.jsonl"):
         tl.Dataset.create(name, ROWS)
     written("file.jsonl", jsonl(ROWS[:5]))
@@ -565,7 +568,8 @@ AMBIGUOUS = {
 @pytest.mark.parametrize(("text", "more", "what"), AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
 def test_a_name_of_two_things_is_refused(meanings: dict, text: str, more: dict, what: str) -> None:
     assert refused(lambda: resolve(text, "dpo", meanings | more)) == (
-        f"'{text}' is {what}. Say './{text}' for the file, '{text}@1' for the registered dataset, or rename the variable."
+        f"'{text}' is {what}. Say './{text}' for the file, '{text}@1' for the registered dataset, or rename the "
+        "variable."
     )
 
 

@@ -1,12 +1,18 @@
 """MLflow holds the job's whole history, once, and gives back a model that plain libraries load."""
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 import tunelab as tl
+from mlflow import MlflowClient
 from tunelab.data import Dataset
 from tunelab.jobs.journal import Journal, read
 from tunelab.registry import index, store, tracking
@@ -158,6 +164,60 @@ def test_no_secret_reaches_journal_spec_or_mlflow(
     assert job.state == "completed", job.logs()
     holding = [p for p in workspace.rglob("*") if p.is_file() and b"topsecret" in p.read_bytes()]
     assert holding == []
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    """An MLflow server on the loopback address, with artifacts that only it can reach."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "far"),
+    ]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )
+    url = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 90
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()
+            break
+        except OSError:
+            assert time.monotonic() < until, (tmp_path / "server.log").read_text()
+            time.sleep(0.2)
+    yield url
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_runs_and_models_go_where_the_tracking_uri_points(
+    workspace: Path, tiny: Path, answers: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    job = tl.customize(
+        model=str(tiny), technique="sft", dataset=str(answers), name="away", split=4, hyperparameters=HYPERPARAMETERS
+    ).wait(120, progress=False)
+    assert job.state == "completed", job.logs()
+    client = MlflowClient(server)
+    (version,) = client.search_model_versions("name='away'")
+    assert client.get_run(version.run_id).info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(version.run_id, "model")} >= {"model/adapter_model.safetensors"}
+    assert not (workspace / "mlflow.db").exists()
+    # The server's files are out of reach here, so the model is loaded from the job's folder, which stays therefore.
+    assert tl.model("away").path == job.folder.adapter
+    with pytest.raises(tl.JobError, match="holds the only files of away@1"):
+        tl.jobs().remove(job.id)
 
 
 def test_two_first_clients_at_once_make_one_store(workspace: Path) -> None:

@@ -282,11 +282,13 @@ YAML = {
     "two colons": ("a: b: c", "The YAML cannot be read at line 1, column 5: mapping values are not allowed here."),
     "an object": (
         "a: !!python/object:os.system x",
-        "The YAML cannot be read at line 1, column 4: could not determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'.",
+        "The YAML cannot be read at line 1, column 4: could not determine a constructor for the tag "
+        "'tag:yaml.org,2002:python/object:os.system'.",
     ),
     "zero byte": (
         "a: \x00",
-        'The YAML cannot be read: unacceptable character #x0000: special characters are not allowed in "<unicode string>", position 3.',
+        "The YAML cannot be read: unacceptable character #x0000: special characters are not allowed in "
+        '"<unicode string>", position 3.',
     ),
     "no such date": ("name: 2024-13-45", "The YAML cannot be read: month must be in 1..12."),
     "too deep": ("[" * 3000, None),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from tunelab import api
 from tunelab.errors import Error
@@ -66,7 +67,7 @@ class TunelabMagics(Magics):
             "eval_dataset": given.eval_data,
         }
         spec |= {key: value for key, value in line.items() if value is not None}
-        overrides = dict(load.assignment(_unquoted(text)) for text in given.set)
+        overrides = dict(load.assignment(text) for text in given.set)
         assert self.shell is not None
         started = api.customize(
             spec, dry_run=given.dry_run, overrides=overrides, namespace=self.shell.user_ns | local_ns
@@ -77,24 +78,13 @@ class TunelabMagics(Magics):
 
 
 def _parse(magic: Any, line: str) -> argparse.Namespace:
-    """Parse a magic's line; quotes around values are the shell's and not part of them."""
+    """Parse a magic's line, with quotes as in a shell: IPython's own splitting keeps them, and cuts a='b c' in two."""
     try:
-        given: argparse.Namespace = parse_argstring(magic, line)
+        given: argparse.Namespace = magic.parser.parse_args(shlex.split(line))
     except (UsageError, ValueError) as error:  # ValueError: a quote that is not closed
         _refuse(str(error))
-    for name, value in vars(given).items():
-        if isinstance(value, str):
-            setattr(given, name, _unquoted(value))
     return given
 
 
 def _refuse(message: str) -> NoReturn:
     raise UsageError(f"{message.strip()}. See %customize?")
-
-
-def _unquoted(value: str) -> str:
-    """Return a value without the quotes that IPython's splitting leaves around it, also after ``key=``."""
-    key, equals, rest = value.partition("=")
-    if equals and len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "'\"":
-        return f"{key}={rest[1:-1]}"
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

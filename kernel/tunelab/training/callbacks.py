@@ -25,24 +25,22 @@ class JournalCallback(TrainerCallback):
         self.context = context
         self.held_out_rows = held_out_rows
         self._told = 0.0
-        self._begin = (0, 0.0)
+        self._begin: tuple[int, float] | None = None
         self._evaluating = 0.0
         self._evaluated_s = 0.0
-
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Take the time from the second step on, since the first one also warms up."""
-        if self._begin[1] == 0.0 or state.global_step == self._begin[0] + 1 == 1:
-            self._begin = (state.global_step, time.monotonic())
-            self._evaluated_s = 0.0
+        self._one_evaluation_s = 0.0
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Tell the progress; ask for the last evaluation and checkpoint, or for the stop."""
         step, total = state.global_step, state.max_steps
         now = time.monotonic()
+        if self._begin is None:
+            # The first step also warms up: the pace is taken from there on.
+            self._begin, self._evaluated_s = (step, now), 0.0
         if now - self._told >= _PROGRESS_EVERY_S or step >= total:
             self._told = now
             done, since = step - self._begin[0], now - self._begin[1] - self._evaluated_s
-            eta = (total - step) * since / done if done > 0 else None
+            eta = (total - step) * since / done + self._evaluations_s(state) if done > 0 else None
             self.context.journal.append("progress", step=step, total=total, eta_s=eta)
         if self.context.stop.is_set():
             control.should_save = control.should_training_stop = True
@@ -78,10 +76,19 @@ class JournalCallback(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Say what came out, and take the evaluation's time out of the time per step."""
         if self._evaluating:
-            self._evaluated_s += time.monotonic() - self._evaluating
+            self._one_evaluation_s = time.monotonic() - self._evaluating
+            self._evaluated_s += self._one_evaluation_s
             self._evaluating = 0.0
         if self.context.stop.is_set():
             control.should_training_stop = True
+
+    def _evaluations_s(self, state: TrainerState) -> float:
+        """Return the seconds of the evaluations to come, each as long as the last one."""
+        if not self.held_out_rows or not state.eval_steps:
+            return 0.0
+        every, step, total = int(state.eval_steps), state.global_step, state.max_steps
+        left = total // every - step // every + (total % every > 0)
+        return left * self._one_evaluation_s
 
 
 class CheckpointCallback(TrainerCallback):
