@@ -41,6 +41,8 @@ PAIRS = NOTEBOOKS / "data" / "everyday.jsonl"
 HEAVY = ("torch", "transformers", "mlflow", "pandas")
 LOADS, TRAININGS, FILES, SUBMITS_A_FILE, ROUND_TRIPS = 7, 3, 3, 4, 150
 MB = 1e6
+#: One row a step and nothing but steps: more points a second than a usual job has.
+MANY_STEPS = {"max_steps": 100_000, "per_device_train_batch_size": 1, "split": 0, "precompute_ref_log_probs": "false"}
 
 
 @dataclass
@@ -178,8 +180,7 @@ def training() -> list[Figure]:
             before = fresh.memory()
             quiet = fresh.round_trips(ROUND_TRIPS // 2)
             fresh.run("%load_ext tunelab")
-            # One row a step and nothing but steps: more points a second than a usual job has.
-            fresh.run(submit(PAIRS, f"light{number}", max_steps=100_000, per_device_train_batch_size=1, split=0))
+            fresh.run(submit(PAIRS, f"light{number}", **MANY_STEPS))
             fresh.refuse_heavy()
             job = tl.job(f"light{number}")
             until(lambda job=job: (job.view().step or 0) >= 3 or job.view().has_ended, 120)
@@ -324,7 +325,7 @@ def main() -> int:
 
 def say(text: str) -> None:
     """Tell on stderr what is being done, so that stdout is the result alone."""
-    print(f"{text} …", file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {text} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def customize(
     overrides
         What ``--set`` gives: dotted paths, or bare names of hyperparameters.
     **keys
-        Keys of the spec: ``model``, ``technique``, ``dataset`` (a name, file, hub id, DataFrame or `Dataset`),
-        ``name``, ``split``, ``adapter``, ``hyperparameters``, …
+        Keys of the spec: ``model``, ``technique``, ``name``, ``split``, ``adapter``, ``hyperparameters``, …;
+        ``dataset`` and ``eval_dataset`` take a name, file, hub id, DataFrame, list of rows or `Dataset`.
 
     Returns
     -------
@@ -65,14 +65,11 @@ def customize(
     data = _mapping(spec) | keys
     for key, value in (overrides or {}).items():
         load.override(data, key, value)
-    table = None
-    if not isinstance(data.get("dataset"), (str, Path, NoneType)):
-        table = data["dataset"]
-        data["dataset"] = str(table) if isinstance(table, Dataset) else f"{data.get('name', 'data')}-data"
     data = {key: str(value) if isinstance(value, Path) else value for key, value in data.items()}
-    if isinstance(data.get("eval_dataset"), Dataset):
-        data["eval_dataset"] = str(data["eval_dataset"])
-    prepared = prepare(load.customize(data), namespace, table)
+    tables = {key: data[key] for key in ("dataset", "eval_dataset") if not isinstance(data.get(key), (str, NoneType))}
+    for key, table in tables.items():
+        data[key] = str(table) if isinstance(table, Dataset) else f"{data.get('name', '')}-{key}"
+    prepared = prepare(load.customize(data), namespace, tables)
     if not dry_run:
         return manager.submit(prepared)
     measured = task.run(

@@ -187,8 +187,12 @@ def test_line_and_cell_make_the_same_spec(shell: InteractiveShell, submitted: No
 def test_data_may_be_a_variable_of_the_notebook(shell: InteractiveShell, submitted: None) -> None:
     shell.user_ns["frame"] = pd.DataFrame(ROWS)
     made = shell.run_line_magic("customize", LINE.replace("pairs.jsonl", "frame"))
-    assert (made.spec.dataset, made.dataset.source) == ("frame@1", "DataFrame")
-    assert list(tl.Dataset.get("frame").read()) == ROWS
+    assert (made.spec.dataset, made.dataset.source) == ("frame@1", "variable frame")
+    # The same cell again is the same version, and after a change of the variable the next one.
+    assert shell.run_line_magic("customize", LINE.replace("pairs.jsonl", "frame")).spec.dataset == "frame@1"
+    shell.user_ns["frame"] = pd.DataFrame(ROWS[1:])
+    assert shell.run_line_magic("customize", LINE.replace("pairs.jsonl", "frame")).spec.dataset == "frame@2"
+    assert list(tl.Dataset.get("frame@1").read()) == ROWS
 
 
 def test_data_may_be_a_variable_of_a_function(shell: InteractiveShell) -> None:

@@ -168,6 +168,9 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
         found.append("a registered dataset")
     if namespace is not None and reading.is_table(namespace.get(text)):
         found.append("a variable")
+        if len(found) == 2 and Dataset.get(text.partition("@")[0]).source == _variable(text):
+            # Registered from this very variable the last time it was used: it is the variable that is meant.
+            found.remove("a registered dataset")
     if os.path.isfile(path):
         found.append("a file")
     if len(found) > 1:
@@ -180,8 +183,13 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if found == ["a registered dataset"]:
         return _fit(Dataset.get(text), technique)
     if found == ["a variable"]:
-        return Dataset.create(workspace.slug(text), (namespace or {})[text], technique)
+        rows = reading.read_table((namespace or {})[text])
+        return _store(workspace.slug(text), rows, _variable(text), technique, _variable(text))
     return Dataset.create(workspace.slug(path.stem), path, technique)
+
+
+def _variable(name: str) -> str:
+    return f"variable {name}"
 
 
 def _fit(dataset: Dataset, technique: str) -> Dataset:

@@ -35,7 +35,9 @@ class Prepared:
     facts: dict[str, Any]
 
 
-def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table: Any = None) -> Prepared:
+def prepare(
+    spec: CustomizeSpec, namespace: dict[str, Any] | None = None, tables: dict[str, Any] | None = None
+) -> Prepared:
     """Return the resolved spec.
 
     Parameters
@@ -44,8 +46,8 @@ def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table:
         A validated spec.
     namespace
         The notebook's variables, in which a dataset's name is looked up.
-    table
-        The dataset itself, where it was given as an object and not by name.
+    tables
+        ``dataset`` and ``eval_dataset`` themselves, where they were given as objects and not by name.
 
     Raises
     ------
@@ -61,10 +63,8 @@ def prepare(spec: CustomizeSpec, namespace: dict[str, Any] | None = None, table:
     if model.kind == "hub" and model.folder is None:
         _ask_hub(spec.model)
 
-    dataset = resolve(
-        spec.dataset if table is None else table, spec.technique, namespace, name=f"{spec.name[:95]}-data"
-    )
-    held = None if spec.eval_dataset is None else resolve(spec.eval_dataset, spec.technique, namespace)
+    dataset = _rows(spec, "dataset", namespace, tables or {})
+    held = None if spec.eval_dataset is None else _rows(spec, "eval_dataset", namespace, tables or {})
     _forms_fit(spec, model, dataset, held)
     split = None if held else recipe.split if spec.split is None else spec.split
     eval_rows = held.rows if held else len(held_out(dataset.read(), split or 0, spec.seed))
@@ -115,6 +115,12 @@ def evaluations(hyperparameters: dict[str, Any], total: int) -> int:
     every = hyperparameters["eval_steps"]
     every = max(1, math.ceil(total * every) if every < 1 else int(every))
     return math.ceil(total / every) + bool(hyperparameters.get("eval_on_start"))
+
+
+def _rows(spec: CustomizeSpec, key: str, namespace: dict[str, Any] | None, tables: dict[str, Any]) -> Dataset:
+    # A model's name may be as long as a dataset's, and needs room for what is added to it.
+    name = f"{spec.name[:85]}-{'data' if key == 'dataset' else 'heldout'}"
+    return resolve(tables.get(key, getattr(spec, key)), spec.technique, namespace, name)
 
 
 def _ask_hub(hub_id: str) -> None:

@@ -136,7 +136,7 @@ class Models(Sequence[CustomModel]):
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Return rows as an HTML table, every text escaped."""
     left = 'style="text-align:left"'
-    head = "".join(f"<th {left}>{html.escape(name.capitalize())}</th>" for name in rows[0])
+    head = "".join(f"<th {left}>{html.escape(name)}</th>" for name in rows[0])
     body = "".join(
         "<tr>" + "".join(f"<td {left}>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
         for row in rows

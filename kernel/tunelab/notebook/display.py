@@ -64,11 +64,11 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
 def job_html(job: Job) -> str:
     """Return a job as a small table, for a page where the widget does not run; every text escaped."""
     view = job.view()
-    rows = [{"": "state", job.id: sentence(view)}]
+    rows = [{"job": "state", job.id: sentence(view)}]
     for name in _SHOWN_METRICS:
         value, step = view.metrics.get(name, (None, 0))
         if value is not None:
-            rows.append({"": name, job.id: f"{value:.4g} at step {step}"})
+            rows.append({"job": name, job.id: f"{value:.4g} at step {step}"})
     return table(rows)
 
 

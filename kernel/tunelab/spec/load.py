@@ -80,6 +80,10 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
     SpecError
         For an unknown key, a missing one, or a value that cannot be; one line, the first fault.
     """
+    # A section whose lines are all commented out reads as null.
+    data = {
+        key: value for key, value in data.items() if value is not None or key not in (*_SECTIONS, "hyperparameters")
+    }
     for key in ("technique", "model", "dataset", "name"):
         if data.get(key) is None:
             raise SpecError(f"The spec lacks '{key}'.{_missing_hint(key)}")
