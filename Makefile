@@ -27,6 +27,7 @@ lint: $(STAMPS)/install ## ruff, import-linter, eslint, prettier
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(PYTHON) scripts/clean_notebooks.py $(NOTEBOOKS)
 	$(JLPM) lint:check
 	$(JLPM) prettier:check
 

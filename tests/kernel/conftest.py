@@ -74,19 +74,18 @@ def tiny(tiny_models: dict[str, Path]) -> Path:
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """A file of 24 real rows for DPO."""
-    path = tmp_path / "work" / "pairs.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    lines = (SAMPLES / "everyday.jsonl").read_text(encoding="utf-8").splitlines()[:24]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    return _first_rows("everyday.jsonl", tmp_path / "work" / "pairs.jsonl")
 
 
 @pytest.fixture
 def answers(tmp_path: Path) -> Path:
     """A file of 24 real rows for SFT."""
-    path = tmp_path / "work" / "answers.jsonl"
+    return _first_rows("reminders.jsonl", tmp_path / "work" / "answers.jsonl")
+
+
+def _first_rows(sample: str, path: Path, count: int = 24) -> Path:
     path.parent.mkdir(exist_ok=True)
-    lines = (SAMPLES / "reminders.jsonl").read_text(encoding="utf-8").splitlines()[:24]
+    lines = (SAMPLES / sample).read_text(encoding="utf-8").splitlines()[:count]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
