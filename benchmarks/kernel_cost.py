@@ -39,7 +39,7 @@ from jupyter_client.manager import KernelManager
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAIRS = NOTEBOOKS / "data" / "everyday.jsonl"
 HEAVY = ("torch", "transformers", "mlflow", "pandas")
-LOADS, TRAININGS, FILES, SUBMITS_A_FILE, ROUND_TRIPS = 7, 3, 3, 4, 150
+LOADS, TRAININGS, FILES, SUBMITS_A_FILE, ROUND_TRIPS = 7, 3, 5, 2, 150
 MB = 1e6
 #: One row a step and nothing but steps: more points a second than a usual job has.
 MANY_STEPS = {"max_steps": 100_000, "per_device_train_batch_size": 1, "split": 0, "precompute_ref_log_probs": "false"}
@@ -183,7 +183,7 @@ def training() -> list[Figure]:
             fresh.run(submit(PAIRS, f"light{number}", **MANY_STEPS))
             fresh.refuse_heavy()
             job = tl.job(f"light{number}")
-            until(lambda job=job: (job.view().step or 0) >= 3 or job.view().has_ended, 120)
+            until(lambda job=job: (job.view().step or 0) >= 2 or job.view().has_ended, 300)
             taken, peak = [], before
             for _ in range(10):
                 taken += fresh.round_trips(ROUND_TRIPS // 10)
