@@ -7,10 +7,12 @@ is what the tests do; without, they run as a reader would run them.
 import argparse
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -25,14 +27,15 @@ def execute(path: Path, quick: bool) -> nbformat.NotebookNode:
         if quick and cell.cell_type == "code":
             for pattern, replacement in QUICK:
                 cell.source = re.sub(pattern, replacement, cell.source)
-    client = NotebookClient(
-        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    )
     OUT.mkdir(parents=True, exist_ok=True)
-    try:
-        client.execute()
-    finally:
-        nbformat.write(notebook, OUT / path.name)
+    with tempfile.TemporaryDirectory(prefix="tunelab-") as sockets:
+        # Over sockets in a folder of the user's own, and not over ports that others on the machine can reach.
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
+        client = NotebookClient(notebook, km=kernel, timeout=3600, resources={"metadata": {"path": path.parent}})
+        try:
+            client.execute()
+        finally:
+            nbformat.write(notebook, OUT / path.name)
     return notebook
 
 
