@@ -33,8 +33,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import tunelab as tl
 from jupyter_client.manager import KernelManager
+
+import tunelab as tl
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAIRS = NOTEBOOKS / "data" / "everyday.jsonl"

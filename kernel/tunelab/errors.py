@@ -13,6 +13,10 @@ class Error(Exception):
         # Names that users give and what libraries say may have line breaks in them.
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
+    def _render_traceback_(self) -> list[str]:
+        """Show one line in a notebook's cell: IPython asks an exception for its traceback by this name."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class SpecError(Error):
     """A spec that asks for something that does not exist or cannot be: an unknown key, a value out of range."""

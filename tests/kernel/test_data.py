@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import tunelab as tl
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+import tunelab as tl
 from tunelab.data import resolve
 from tunelab.data.checks import RowChecker
 from tunelab.data.split import held_out, prompt_key

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 import tunelab as tl
 from tunelab.jobs import locks
 
@@ -198,6 +199,7 @@ def _events(job: tl.Job) -> list[dict[str, Any]]:
 def _run(job: tl.Job) -> dict[str, Any]:
     """Return the job's MLflow run, read by MLflow itself."""
     from mlflow import MlflowClient
+
     from tunelab import workspace
 
     client = MlflowClient(f"sqlite:///{workspace.current().database}")

@@ -5,6 +5,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
+
 from tunelab.jobs.journal import Journal, Reader, read, standing
 from tunelab.jobs.view import JobView, sentence
 

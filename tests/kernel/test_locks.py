@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tunelab.jobs import locks
 
 HOLD = "import sys, time; from pathlib import Path; from tunelab.jobs import locks; "

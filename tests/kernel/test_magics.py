@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import tunelab as tl
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+
+import tunelab as tl
 from tunelab.jobs import manager
 from tunelab.registry import index
 from tunelab.spec import CustomizeSpec
@@ -304,3 +305,15 @@ def test_loading_the_extension_imports_nothing_heavy(workspace: Path) -> None:
     assert {"tunelab", "anywidget"} <= set(loaded)
     heavy = {"torch", "transformers", "trl", "peft", "mlflow", "pandas", "datasets", "pyarrow", "huggingface_hub"}
     assert heavy & set(loaded) == set()
+
+
+def test_a_refusal_of_the_python_api_is_one_line_in_the_cell_and_fails_it(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = shell.run_cell(
+        "import tunelab as tl\ntl.customize(technique='dpo', model='smolm2-135m', dataset='a', name='b')"
+    )
+    assert isinstance(done.error_in_exec, tl.ModelError)
+    assert (
+        capsys.readouterr().out.strip() == "ModelError: There is no model 'smolm2-135m'. Did you mean 'smollm2-135m'?"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
 import tunelab as tl
 from tunelab.models import find
 from tunelab.registry import index

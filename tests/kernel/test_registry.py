@@ -11,8 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import tunelab as tl
 from mlflow import MlflowClient
+
+import tunelab as tl
 from tunelab.data import Dataset
 from tunelab.jobs.journal import Journal, read
 from tunelab.registry import index, store, tracking

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tunelab as tl
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+import tunelab as tl
 from tunelab import recipes
 from tunelab.jobs import manager
 from tunelab.jobs.prepare import Prepared, prepare
