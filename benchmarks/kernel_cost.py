@@ -78,13 +78,16 @@ class Kernel:
         self.manager.start_kernel(cwd=str(NOTEBOOKS), stderr=subprocess.DEVNULL)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
+        #: The MIME types of what the last cell has shown.
+        self.shown: set[str] = set()
 
     def run(self, code: str, **expressions: str) -> tuple[float, dict[str, Any]]:
         """Run a cell; return the seconds of the round trip, and the values of expressions taken after it."""
         begin = time.perf_counter()
         request = self.client.execute(code, user_expressions=expressions, allow_stdin=False)
-        while not _ends(self.client.get_iopub_msg(timeout=120), request):
-            pass
+        self.shown = set()
+        while not _ends(message := self.client.get_iopub_msg(timeout=120), request):
+            self.shown |= message["content"].get("data", {}).keys()
         while (reply := self.client.get_shell_msg(timeout=120))["parent_header"].get("msg_id") != request:
             pass  # kernels answer each call of `wait_for_ready`
         seconds = time.perf_counter() - begin
@@ -182,15 +185,16 @@ def training() -> list[Figure]:
             quiet = fresh.round_trips(ROUND_TRIPS // 2)
             fresh.run("%load_ext tunelab")
             fresh.run(submit(PAIRS, f"light{number}", **MANY_STEPS))
+            assert "application/vnd.jupyter.widget-view+json" in fresh.shown
             fresh.refuse_heavy()
             job = tl.job(f"light{number}")
             until(lambda job=job: (job.view().step or 0) >= 2 or job.view().has_ended, 300)
-            taken, peak = [], before
-            for _ in range(10):
+            taken, peak, step = [], before, job.view().step or 0
+            while len(taken) < ROUND_TRIPS or (job.view().step or 0) < step + 3:
                 taken += fresh.round_trips(ROUND_TRIPS // 10)
                 peak = tuple(map(max, peak, fresh.memory()))
-            if job.state != "running":
-                raise RuntimeError(job.logs())
+                if job.state != "running":
+                    raise RuntimeError(job.logs())
             end(job)
             time.sleep(1)  # the cell shows the end
             quiet += fresh.round_trips(ROUND_TRIPS // 2)
