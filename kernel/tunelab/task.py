@@ -47,7 +47,8 @@ def run(function: str, payload: dict[str, Any], show: str | None = None) -> Any:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=noise,
-            env=environment(),
+            # Beside a job that trains: threads that wait sleep, since spinning ones cost both half their speed.
+            env={"OMP_WAIT_POLICY": "PASSIVE"} | environment(),
             text=True,
             encoding="utf-8",
             start_new_session=True,
@@ -90,21 +91,16 @@ def say(text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment of tunelab's processes: the same workspace, and no telemetry."""
-    # A thread that waits sleeps instead of spinning: two busy processes on the same cores lose half their time to that.
-    return (
-        {"OMP_WAIT_POLICY": "PASSIVE"}
-        | os.environ
-        | {
-            "TUNELAB_HOME": str(workspace.current().root),
-            "DO_NOT_TRACK": "true",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "TOKENIZERS_PARALLELISM": "true",
-            "PYTHONUNBUFFERED": "1",
-            # Bars are for terminals; these processes write to log files.
-            "TQDM_DISABLE": "1",
-        }
-    )
+    return os.environ | {
+        "TUNELAB_HOME": str(workspace.current().root),
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "PYTHONUNBUFFERED": "1",
+        # Bars are for terminals; these processes write to log files.
+        "TQDM_DISABLE": "1",
+    }
 
 
 class _Status:
