@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from jupyter_client import AsyncKernelManager
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -30,12 +30,15 @@ def execute(path: Path, quick: bool) -> nbformat.NotebookNode:
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tunelab-") as sockets:
         # Over sockets in a folder of the user's own, and not over ports that others on the machine can reach.
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
+        kernel = KernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
         client = NotebookClient(notebook, km=kernel, timeout=3600, resources={"metadata": {"path": path.parent}})
         try:
             client.execute()
         finally:
             nbformat.write(notebook, OUT / path.name)
+            # A manager that is handed in is ours to end.
+            if kernel.has_kernel:
+                kernel.shutdown_kernel(now=True)
     return notebook
 
 
