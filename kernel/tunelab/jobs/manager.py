@@ -32,12 +32,15 @@ _LOOK_EVERY_S = 0.2
 class Job:
     """A job of the workspace, whoever started it. Its display in a notebook cell is its view.
 
-    Everything is read from the job's folder when asked for; a `Job` can be made at any time by `tl.job(id)`.
+    Everything is read from the job's folder when asked for; a `Job` can be made at any time by `tl.job(id)`. `hear` is
+    told of each event as it is read.
     """
 
-    def __init__(self, folder: folders.JobFolder) -> None:
+    def __init__(self, folder: folders.JobFolder, hear: Callable[[journals.Event], None] | None = None) -> None:
         self.folder = folder
+        self._hear = hear
         self._spec: dict[str, Any] | None = None
+        self._facts: dict[str, Any] | None = None
         self._view = JobView()
         self._reader = journals.Reader(folder.journal)
         # The widget's thread and the user's cell look at the same time.
@@ -56,6 +59,13 @@ class Job:
         return self._spec
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What was noted at submit beside the spec: rows, user, commit, tracking store."""
+        if self._facts is None:
+            self._facts = self.folder.facts()
+        return self._facts
+
+    @property
     def state(self) -> str:
         """queued, running, recovering, paused, completed, failed or cancelled."""
         return self.view().state
@@ -63,11 +73,22 @@ class Job:
     def view(self) -> JobView:
         """Return what the journal says now; a job that lost its processes is given a runner, which ends it truly."""
         with self._lock:
-            for event in self._reader.new():
-                self._view.fold(event)
+            self._read()
             if not self._view.has_ended and self._is_settled() and not self.folder.has_process():
                 _spawn(self.folder)
             return self._view
+
+    def read(self) -> JobView:
+        """Return what the journal says now, without a look at its processes: cheap enough for 20 times a second."""
+        with self._lock:
+            self._read()
+            return self._view
+
+    def _read(self) -> None:
+        for event in self._reader.new():
+            self._view.fold(event)
+            if self._hear:
+                self._hear(event)
 
     def wait(self, timeout: float | None = None, progress: bool = True) -> Job:
         """Wait until the job has ended, with a line of progress, and return it.
@@ -231,28 +252,6 @@ def find(job_id: str) -> Job:
 def every() -> Jobs:
     """Return all jobs of the workspace, newest first."""
     return Jobs([Job(folder) for folder in folders.every()])
-
-
-def watch(job: Job, tell: Callable[[JobView], None], every_s: float = 0.5) -> threading.Thread:
-    """Call `tell` with the job's view whenever its journal has grown, from a thread, until the job has ended."""
-
-    def look() -> None:
-        seen = -1
-        while True:
-            view = job.view()
-            if not job.folder.journal.exists():
-                return  # the job was removed
-            size = job.folder.journal.stat().st_size
-            if size != seen:
-                tell(view)
-                seen = size
-            if view.has_ended:
-                return
-            time.sleep(every_s)
-
-    thread = threading.Thread(target=look, name=f"tunelab-{job.id}", daemon=True)
-    thread.start()
-    return thread
 
 
 def _spawn(folder: folders.JobFolder, ticket: locks.Held | None = None) -> None:

@@ -95,7 +95,12 @@ def prepare(
     )
     _space(resolved, model)
     return Prepared(
-        resolved, model, dataset, train_rows, eval_rows, _facts(model, dataset, held, train_rows, eval_rows)
+        resolved,
+        model,
+        dataset,
+        train_rows,
+        eval_rows,
+        _facts(spec, resolved, model, dataset, held, train_rows, eval_rows),
     )
 
 
@@ -195,9 +200,19 @@ def _bytes(count: float) -> str:
 
 
 def _facts(
-    model: find.ModelRef, dataset: Dataset, held: Dataset | None, train_rows: int, eval_rows: int
+    spec: CustomizeSpec,
+    resolved: CustomizeSpec,
+    model: find.ModelRef,
+    dataset: Dataset,
+    held: Dataset | None,
+    train_rows: int,
+    eval_rows: int,
 ) -> dict[str, Any]:
+    # What a cell would say to make the same job again: what was given, with names that mean the same tomorrow.
+    pinned = {"model": resolved.model, "dataset": resolved.dataset, "eval_dataset": resolved.eval_dataset}
+    given = spec.model_dump(mode="json", exclude_defaults=True)
     return {
+        "given": {key: pinned.get(key) or value for key, value in given.items()},
         "submitted_ns": time.time_ns(),
         "user": getpass.getuser(),
         "commit": _commit(),

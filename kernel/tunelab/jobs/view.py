@@ -29,6 +29,9 @@ class JobView:
     metrics: dict[str, tuple[float | None, int]] = field(default_factory=dict)
     logs: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=6))
     phase: str | None = None
+    epoch: float | None = None
+    checkpoint: dict[str, Any] | None = None
+    tokens: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
 
     @property
     def has_ended(self) -> bool:
@@ -51,7 +54,9 @@ class JobView:
             self.step, self.total, self.eta_s = event["step"], event["total"], event.get("eta_s")
             self.phase = None
         elif kind == "metric":
-            self.metrics |= {name: (value, event["step"]) for name, value in event["values"].items()}
+            self._fold_metrics(event)
+        elif kind == "checkpoint":
+            self.checkpoint = {"step": event["step"], "time": event["time"]}
         elif kind == "log":
             time = dt.datetime.fromtimestamp(event["time"], dt.UTC).isoformat(timespec="seconds")
             self.logs.append({"time": time, "level": event["level"], "text": event["text"]})
@@ -61,6 +66,24 @@ class JobView:
             self.model_version = event["name"]
         elif kind == "artifact" and event["kind"] == "run":
             self.run = {"run_id": event["run_id"], "experiment_id": event["experiment_id"], "uri": event["uri"]}
+
+    def _fold_metrics(self, event: Event) -> None:
+        values = dict(event["values"])
+        self.epoch = values.pop("epoch", self.epoch)
+        self.metrics |= {name: (value, event["step"]) for name, value in values.items()}
+        seen = values.get("num_tokens")
+        if seen is not None:
+            if self.tokens and seen < self.tokens[-1][1]:
+                self.tokens.clear()  # the trainer counts anew after a recovery
+            self.tokens.append((event["time"], seen))
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """The pace over the last few logged steps."""
+        if len(self.tokens) < 2 or self.has_ended:
+            return None
+        (begin, before), (end, after) = self.tokens[0], self.tokens[-1]
+        return (after - before) / (end - begin) if end > begin else None
 
     def elapsed_s(self, now: float) -> float | None:
         """Seconds since the job began to run, until its end or `now`."""

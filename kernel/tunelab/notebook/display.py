@@ -1,64 +1,53 @@
-"""How jobs show in a cell: a widget that follows the journal, with a table and plain text for where no widget runs."""
+"""How jobs show in a cell: live where something can draw, a picture once they have ended, a table elsewhere."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
-import anywidget
-import traitlets
+from IPython.display import DisplayHandle, display
 
-from tunelab.jobs import manager
 from tunelab.jobs.manager import Job, Jobs
-from tunelab.jobs.view import JobView, sentence
+from tunelab.jobs.view import sentence
 from tunelab.models.custom import table
+from tunelab.notebook.live import live
+from tunelab.notebook.widgets import JobWidget
 
-_STATIC = Path(__file__).parents[1] / "static"
+#: What the JupyterLab extension draws, by the job's id alone: it needs no widget, so it outlives the kernel.
+MIME = "application/vnd.tunelab.job+json"
+
 _SHOWN_METRICS = ("loss", "eval_loss", "rewards/margins", "eval_rewards/margins", "mean_token_accuracy", "entropy")
 
 
-class JobWidget(anywidget.AnyWidget):
-    """The view of one job: its state, progress and last metrics, as the journal grows."""
+class _Output:
+    """One cell's output, as a view: when the job ends, its saved form becomes the picture."""
 
-    _esm = _STATIC / "widget.js"
-    _css = _STATIC / "widget.css"
-    kind = traitlets.Unicode("job").tag(sync=True)
-    snapshot = traitlets.Dict().tag(sync=True)
+    def __init__(self, job: Job, handle: DisplayHandle) -> None:
+        self.job = job
+        self.handle = handle
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(snapshot=snapshot(job, job.view()))
-        if not job.view().has_ended:
-            manager.watch(job, lambda view: self._show(job, view))
+    def state(self, **values: Any) -> None:
+        if values.get("picture"):
+            self.handle.update(_ended(self.job, values["picture"]), raw=True)
 
-    def _show(self, job: Job, view: JobView) -> None:
-        self.snapshot = snapshot(job, view)
+    def points(self, index: list[dict[str, Any]], values: bytes) -> None:
+        pass
 
 
-def snapshot(job: Job, view: JobView) -> dict[str, Any]:
-    """Return what the page's view shows of a job, as JSON."""
-    spec = job.spec
-    adapter = spec["adapter"]
-    return {
-        "id": job.id,
-        "name": spec["name"],
-        "kind": spec["kind"],
-        "technique": spec["technique"],
-        "model": spec["model"],
-        "dataset": spec["dataset"],
-        "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
-        "state": view.state,
-        "reason": view.reason,
-        "position": view.position or None,
-        "step": view.step,
-        "total": view.total,
-        "eta_s": view.eta_s,
-        "phase": view.phase,
-        "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
-        "logs": list(view.logs),
-        "model_version": view.model_version,
-        "elapsed_s": view.elapsed_s(time.time()),
-    }
+def show(job: Job) -> None:
+    """Display a job in the running cell."""
+    shown = live(job.id)
+    bundle: dict[str, Any] = {**(JobWidget(shown)._repr_mimebundle_() or ({}, {}))[0], MIME: {"job": job.id}}
+    if picture := shown.state()["picture"]:
+        display({**bundle, **_ended(job, picture)}, raw=True)
+        return
+    # What is saved of a job that runs on without the notebook.
+    handle = display({**bundle, "text/html": job_html(job), "text/plain": repr(job)}, raw=True, display_id=True)
+    if handle:
+        shown.add(_Output(job, handle))
+
+
+def _ended(job: Job, picture: str) -> dict[str, Any]:
+    return {MIME: {"job": job.id}, "image/svg+xml": picture, "text/plain": repr(job)}
 
 
 def job_html(job: Job) -> str:
@@ -72,25 +61,17 @@ def job_html(job: Job) -> str:
     return table(rows)
 
 
-def _job_bundle(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    widget = JobWidget(job)
-    bundle = widget._repr_mimebundle_() or ({}, {})
-    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    # A saved notebook keeps these two, and shows them wherever the widget's kernel is gone.
-    return {**data, "text/html": job_html(job), "text/plain": repr(job)}, metadata
-
-
 def _jobs_html(jobs: Jobs) -> str:
     return table(jobs.rows()) if len(jobs) else f"<p>{jobs!r}</p>"
 
 
 def install(ipython: Any) -> None:
     """Make a shell show jobs by their view."""
-    ipython.display_formatter.mimebundle_formatter.for_type(Job, lambda job, **_: _job_bundle(job))
+    ipython.display_formatter.ipython_display_formatter.for_type(Job, show)
     ipython.display_formatter.formatters["text/html"].for_type(Jobs, _jobs_html)
 
 
 def remove(ipython: Any) -> None:
     """Make a shell show jobs as plain text again."""
-    ipython.display_formatter.mimebundle_formatter.pop(Job, None)
+    ipython.display_formatter.ipython_display_formatter.pop(Job, None)
     ipython.display_formatter.formatters["text/html"].pop(Jobs, None)

@@ -1,0 +1,73 @@
+"""The kernel's end of the JupyterLab extension: one comm a view, opened by the page, on a subshell while cells run.
+
+The extension draws with its own copy of the views, so only data goes over the wire. To the page go
+``{"method": "state", "state": {…}}`` and ``{"method": "message", "content": {…}}``; from it come the commands of
+`tunelab.notebook.live.Live.command`. What cannot be shown is answered with ``{"method": "refused", "reason": …}``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from tunelab import workspace
+from tunelab.errors import Error
+from tunelab.notebook.live import JobList, Live, job_list, live
+from tunelab.notebook.widgets import answer_anywhere
+from tunelab.registry import links
+
+TARGET = "tunelab"
+#: Raised with every change that an older page or kernel would not understand.
+PROTOCOL = 1
+
+
+class CommView:
+    """A view in JupyterLab, at the other end of a comm."""
+
+    def __init__(self, comm: Any, shown: Live | JobList) -> None:
+        self.comm = comm
+        self.shown = shown
+        comm.on_close(lambda _: shown.remove(self))
+        comm.on_msg(lambda message: shown.command(self, message["content"]["data"]))
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+        self.comm.send({"method": "state", "state": values})
+
+    def points(self, index: list[dict[str, Any]], values: bytes) -> None:
+        """Show these points, as `tunelab.jobs.curves.pack` writes them."""
+        self.comm.send({"method": "message", "content": {"type": "points", "index": index}}, buffers=[values])
+
+
+def install(ipython: Any) -> None:
+    """Answer the extension's comms, in a kernel; a terminal's shell has none."""
+    if kernel := getattr(ipython, "kernel", None):
+        kernel.comm_manager.register_target(TARGET, _opened)
+
+
+def remove(ipython: Any) -> None:
+    """Answer no more."""
+    if kernel := getattr(ipython, "kernel", None):
+        kernel.comm_manager.unregister_target(TARGET, _opened)
+
+
+def _opened(comm: Any, message: dict[str, Any]) -> None:
+    answer_anywhere(comm)
+    asked = message["content"]["data"]
+    try:
+        if asked["view"] == "hello":
+            comm.send({"method": "state", "state": _hello()})
+            return
+        shown = job_list() if asked["view"] == "jobs" else live(asked["job"])
+        shown.add(CommView(comm, shown))
+    except Error as error:
+        comm.send({"method": "refused", "reason": str(error)})
+
+
+def _hello() -> dict[str, Any]:
+    return {
+        "version": version("tunelab"),
+        "protocol": PROTOCOL,
+        "workspace": str(workspace.current().root),
+        "mlflow": links.link(None),
+    }

@@ -1,0 +1,254 @@
+"""Jobs as they happen: one reader a job in this process, which tells every view of it what is new.
+
+A view is anything that takes state and points: a widget, or a comm of the JupyterLab extension. One thread looks at
+the journals that are on show, 20 times a second, and ends when none is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from typing import Any, Protocol
+
+from tunelab.jobs import folder as folders
+from tunelab.jobs import manager
+from tunelab.jobs.curves import Curves, pack
+from tunelab.jobs.manager import Job
+from tunelab.notebook.picture import picture
+from tunelab.notebook.snapshot import HEADLINE, cell, snapshot
+from tunelab.registry import links
+
+_LOOK_EVERY_S = 0.05
+_REVIVE_EVERY_S = 2.0
+_LIST_EVERY_S = 1.0
+_SPARK_POINTS = 48
+
+
+class View(Protocol):
+    """Where state and points go."""
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+
+    def points(self, index: list[dict[str, Any]], values: bytes) -> None:
+        """Show these points, as `tunelab.jobs.curves.pack` writes them."""
+
+
+class Live:
+    """One job on show. Get it by `live`; it is safe to use from several threads."""
+
+    def __init__(self, folder: folders.JobFolder) -> None:
+        self.curves = Curves()
+        self.job = Job(folder, hear=self.curves.fold)
+        self._views: list[View] = []
+        self._shown: dict[str, Any] = {}
+        self._revived = 0.0
+        self._lock = threading.RLock()
+
+    def add(self, view: View) -> None:
+        """Show the job in one more view, from now on."""
+        with self._lock:
+            self.look()
+            self._views.append(view)
+            view.state(**self._shown)
+            view.points(*pack(self.curves))
+        _watch(self, _LOOK_EVERY_S)
+
+    def remove(self, view: View) -> None:
+        """Show the job in this view no more."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+
+    def look(self) -> None:
+        """Tell the views what is new in the journal."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._revived > _REVIVE_EVERY_S and self.job.folder.journal.exists():
+                self._revived = now
+                self.job.view()
+            present = self._state()
+            changed = {
+                key: value for key, value in present.items() if key not in self._shown or self._shown[key] != value
+            }
+            # The seconds alone are no news; they come along with what is.
+            if set(changed) == {"snapshot"} and "snapshot" in self._shown:
+                before = self._shown["snapshot"] | {"elapsed_s": changed["snapshot"]["elapsed_s"]}
+                if before == changed["snapshot"]:
+                    changed = {}
+            self._shown |= changed
+            index, values = self.curves.take()
+            for view in tuple(self._views):
+                if changed:
+                    view.state(**changed)
+                if index:
+                    view.points(index, values)
+
+    def wanted(self) -> bool:
+        """Return whether there is anything to come, and anyone to tell."""
+        return bool(self._views) and not self.job.read().has_ended and self.job.folder.journal.exists()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a view shows but the points."""
+        with self._lock:
+            self.look()
+            return dict(self._shown)
+
+    def command(self, view: View, content: dict[str, Any]) -> None:
+        """Do what a view asks for: ``cancel``, or ``points`` for all of them."""
+        if content["type"] == "cancel":
+            self.job.cancel()
+            self.look()
+        elif content["type"] == "points":
+            with self._lock:
+                self.look()
+                view.points(*pack(self.curves))
+
+    def _state(self) -> dict[str, Any]:
+        view = self.job.read()
+        now = snapshot(self.job, view)
+        return {
+            "snapshot": now,
+            "cell": self._shown.get("cell") or cell(self.job),
+            "mlflow": links.link(view.run) if view.run else None,
+            "picture": (self._shown.get("picture") or picture(now, self.curves)) if view.has_ended else None,
+        }
+
+
+class JobList:
+    """The workspace's jobs on show, newest first."""
+
+    def __init__(self) -> None:
+        self._views: list[View] = []
+        self._rows: dict[str, _Row] = {}
+        self._shown: list[dict[str, Any]] | None = None
+        self._lock = threading.RLock()
+
+    def add(self, view: View) -> None:
+        """Show the list in one more view, from now on."""
+        with self._lock:
+            self.look()
+            self._views.append(view)
+            view.state(jobs=self._shown)
+        _watch(self, _LIST_EVERY_S)
+
+    def remove(self, view: View) -> None:
+        """Show the list in this view no more."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+
+    def command(self, view: View, content: dict[str, Any]) -> None:
+        """Do what a view asks for: ``cancel`` a job."""
+        if content["type"] == "cancel":
+            manager.find(content["job"]).cancel()
+            self.look()
+
+    def look(self) -> None:
+        """Tell the views of new, changed and removed jobs."""
+        with self._lock:
+            found = folders.every()
+            self._rows = {folder.id: self._rows.get(folder.id) or _Row(folder) for folder in found}
+            present = [row.show() for row in self._rows.values()]
+            if present != self._shown:
+                self._shown = present
+                for view in tuple(self._views):
+                    view.state(jobs=present)
+
+    def wanted(self) -> bool:
+        """Return whether there is anyone to tell."""
+        return bool(self._views)
+
+
+class _Row:
+    """One job in the list: its snapshot without log and minor metrics, and the points of its sparkline."""
+
+    def __init__(self, folder: folders.JobFolder) -> None:
+        self._curves = Curves()
+        self._job = Job(folder, hear=self._curves.fold)
+        self._last: dict[str, Any] | None = None
+
+    def show(self) -> dict[str, Any]:
+        if self._last and self._last["ended"]:
+            return self._last
+        view = self._job.view()
+        name = HEADLINE[self._job.spec["technique"]]
+        curve = self._curves.get(name)
+        spark = [[step, value] for step, value in curve.thinned(_SPARK_POINTS) if value == value] if curve else []
+        now = snapshot(self._job, view)
+        shown = [f"eval_{name}", name, "eval_loss", "loss"]
+        metrics = [metric for metric in now["metrics"] if metric["name"] in shown]
+        metrics.sort(key=lambda metric: shown.index(metric["name"]))
+        elapsed = now["elapsed_s"] if view.has_ended else None
+        self._last = now | {"logs": [], "metrics": metrics, "elapsed_s": elapsed, "spark": spark}
+        if view.has_ended:
+            self._curves.clear()
+        return self._last
+
+
+_lives: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
+_lists: dict[str, JobList] = {}
+_watched: dict[Any, tuple[float, float]] = {}
+_guard = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def live(job_id: str) -> Live:
+    """Return the job on show, the same for all who ask while one holds it.
+
+    Raises
+    ------
+    JobError
+        If the workspace has no such job.
+    """
+    folder = manager.find(job_id).folder
+    with _guard:
+        # By path: a test or a cell may move the workspace.
+        found = _lives.get(str(folder.path))
+        if found is None:
+            found = _lives[str(folder.path)] = Live(folder)
+        return found
+
+
+def job_list() -> JobList:
+    """Return the current workspace's jobs on show."""
+    from tunelab import workspace
+
+    with _guard:
+        return _lists.setdefault(str(workspace.current().root), JobList())
+
+
+def _watch(thing: Live | JobList, every_s: float) -> None:
+    global _thread
+    with _guard:
+        _watched.setdefault(thing, (every_s, 0.0))
+        if _thread is None:
+            _thread = threading.Thread(target=_look, name="tunelab-live", daemon=True)
+            _thread.start()
+
+
+def _look() -> None:
+    global _thread
+    while True:
+        now = time.monotonic()
+        with _guard:
+            if not _watched:
+                _thread = None
+                return
+            due = [(thing, every) for thing, (every, last) in _watched.items() if now - last >= every]
+        for thing, every in due:
+            try:
+                thing.look()
+                broken = False
+            except Exception:
+                # One job that cannot be read must not stop the others' views.
+                logging.getLogger("tunelab").exception("A job cannot be shown any more")
+                broken = True
+            with _guard:
+                if thing.wanted() and not broken:
+                    _watched[thing] = (every, now)
+                else:
+                    _watched.pop(thing, None)
+        time.sleep(_LOOK_EVERY_S / 2)

@@ -1,0 +1,107 @@
+"""The views as anywidgets, for every host of widgets: JupyterLab without the extension, VS Code, a plain page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from tunelab.jobs.curves import pack
+from tunelab.notebook.live import Live
+
+_STATIC = Path(__file__).parents[1] / "static"
+#: Longer curves are thinned in a widget's state, which goes into every restore and every saved page.
+_POINTS_IN_STATE = 2000
+
+_LOAD = """
+export default {
+  initialize({ model }) {
+    let views;
+    const load = () => import(URL.createObjectURL(new Blob([model.get('source')], { type: 'text/javascript' })));
+    return { views: () => (views ??= load()) };
+  }
+};
+"""
+
+_RENDER = """
+export default {
+  async render(context) {
+    const page = await context.host.getWidget(context.model.get('page'));
+    const { render } = await page.exports.views();
+    return render(context);
+  }
+};
+"""
+
+
+class Page(anywidget.AnyWidget):
+    """Carries the views' JavaScript, plotly's too, once for all widgets of a kernel; nothing runs until one shows."""
+
+    _esm = _LOAD
+    _css = _STATIC / "widget.css"
+    source = traitlets.Unicode().tag(sync=True)
+
+
+class JobWidget(anywidget.AnyWidget):
+    """The live view of one job: its state, progress, charts and log, as the journal grows."""
+
+    _esm = _RENDER
+    page = anywidget.WidgetTrait().tag(sync=True)
+    kind = traitlets.Unicode("job").tag(sync=True)
+    snapshot = traitlets.Dict().tag(sync=True)
+    cell = traitlets.Unicode().tag(sync=True)
+    mlflow = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    picture = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    #: Never set: each time the state is asked for, the curves so far.
+    curves = traitlets.Any(None).tag(sync=True, to_json=lambda _, widget: widget._curves())
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        super().__init__(page=page(), **live.state())
+        answer_anywhere(self.comm)
+        self.on_msg(lambda _, content, buffers: live.command(self, content))
+        live.add(self)
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+
+    def points(self, index: list[dict[str, Any]], values: bytes) -> None:
+        """Show these points, as `tunelab.jobs.curves.pack` writes them."""
+        self.send({"type": "points", "index": index}, buffers=[values])
+
+    def close(self) -> None:
+        """Close every view of this widget; the job goes on."""
+        self._live.remove(self)
+        super().close()
+
+    def _curves(self) -> dict[str, Any]:
+        curves = self._live.curves
+        thinned = {name: curve.thinned(_POINTS_IN_STATE) for name, curve in tuple(curves.items())}
+        index, values = pack(thinned)
+        whole = all(len(curve) <= _POINTS_IN_STATE for curve in curves.values())
+        return {"index": index, "values": values, "whole": whole}
+
+
+_pages: list[Page] = []
+
+
+def page() -> Page:
+    """Return the kernel's carrier of JavaScript, made on first use."""
+    if not _pages or _pages[-1].comm is None:
+        _pages.append(Page(source=(_STATIC / "widget.js").read_text(encoding="utf-8")))
+        answer_anywhere(_pages[-1].comm)
+    return _pages[-1]
+
+
+def answer_anywhere(comm: Any) -> None:
+    """Let a page's messages be handled where the page sent them, on its subshell.
+
+    ipykernel 7.4 hands them to the shell that wrote to this comm last (its `BaseComm._reply_subshell_for`). A thread's
+    writes count as the main shell's, so a click would wait for the cell that runs.
+    """
+    comm._reply_subshell_for = None

@@ -1,0 +1,267 @@
+"""Jobs on show: what a view is told as the journal grows, and that the kernel answers while a cell runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import KernelManager
+from test_curves import unpack
+
+from tunelab.errors import JobError
+from tunelab.jobs import folder as folders
+from tunelab.jobs.journal import Journal
+from tunelab.notebook.live import JobList, live
+
+SPEC: dict[str, Any] = {
+    "kind": "customize",
+    "name": "chatty",
+    "model": "smollm2-135m",
+    "technique": "dpo",
+    "dataset": "human-like@1",
+    "adapter": {"type": "lora", "r": 16},
+    "hyperparameters": {"num_train_epochs": 2},
+}
+FACTS: dict[str, Any] = {
+    "given": {"technique": "dpo", "model": "smollm2-135m", "dataset": "human-like@1", "name": "chatty"},
+    "train_rows": 90,
+    "eval_rows": 10,
+    "submitted_ns": 1_790_000_000_000_000_000,
+}
+
+
+class Seen:
+    """A view that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.states = 0
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+
+    def state(self, **values: Any) -> None:
+        self.values |= values
+        self.states += 1
+
+    def points(self, index: list[dict[str, Any]], values: bytes) -> None:
+        for name, (at, points) in unpack(index, values).items():
+            self.curves[name] = self.curves.get(name, [])[:at] + points
+
+
+def written(spec: dict[str, Any] = SPEC) -> tuple[folders.JobFolder, Journal]:
+    """A job's folder as submit leaves it, whose processes are this test."""
+    folder = folders.create(spec["name"], spec, FACTS)
+    journal = Journal(folder.journal, "worker")
+    journal.append("state", state="running", reason=None)
+    return folder, journal
+
+
+def until(true: Callable[[], Any], timeout: float = 10.0) -> None:
+    end = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < end, "It did not happen in time."
+        time.sleep(0.005)
+
+
+def test_a_view_gets_what_was_and_what_comes(workspace: Path) -> None:
+    folder, journal = written()
+    journal.append("metric", step=1, values={"loss": 0.75, "epoch": 0.5})
+    first, second = Seen(), Seen()
+    shown = live(folder.id)
+    shown.add(first)
+    assert first.curves == {"loss": [(1, 0.75)], "epoch": [(1, 0.5)]}
+    assert first.values["snapshot"]["rows"] == {"train": 90, "eval": 10}
+    assert first.values["snapshot"]["epoch"] == 0.5
+    assert first.values["picture"] is None
+    journal.append("metric", step=2, values={"loss": 0.5, "eval_loss": 0.625})
+    until(lambda: len(first.curves["loss"]) == 2)
+    shown.add(second)
+    assert second.curves == first.curves
+    assert live(folder.id) is shown
+    journal.append("state", state="completed", reason=None)
+    until(lambda: second.values["snapshot"]["state"] == "completed")
+    assert first.values["picture"].startswith("<svg")
+
+
+def test_a_view_that_left_hears_no_more_and_nothing_is_told_twice(workspace: Path) -> None:
+    folder, journal = written()
+    shown, stays, leaves = live(folder.id), Seen(), Seen()
+    shown.add(stays)
+    shown.add(leaves)
+    shown.remove(leaves)
+    journal.append("progress", step=1, total=9, eta_s=8.0)
+    until(lambda: stays.values["snapshot"]["step"] == 1)
+    assert leaves.values["snapshot"]["step"] is None
+    before = stays.states
+    shown.look()
+    shown.look()
+    assert stays.states == before
+
+
+def test_a_recovery_takes_points_back(workspace: Path) -> None:
+    folder, journal = written()
+    for step in range(1, 5):
+        journal.append("metric", step=step, values={"loss": float(step)})
+    shown, seen = live(folder.id), Seen()
+    shown.add(seen)
+    journal.append("state", state="recovering", reason="killed", from_step=2)
+    journal.append("metric", step=3, values={"loss": 30.0})
+    until(lambda: seen.curves["loss"][-1] == (3, 30.0))
+    assert seen.curves["loss"] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+
+
+def test_cancel_is_seen_at_once(workspace: Path) -> None:
+    folder, _ = written()
+    shown, seen = live(folder.id), Seen()
+    shown.add(seen)
+    assert not seen.values["snapshot"]["cancelling"]
+    shown.command(seen, {"type": "cancel"})
+    assert seen.values["snapshot"]["cancelling"]
+    assert folder.cancel_request.exists()
+
+
+def test_tokens_per_second_are_those_of_the_last_steps(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, journal = written()
+    clock = iter([100.0, 102.0, 104.0])
+    monkeypatch.setattr(time, "time", lambda: next(clock, 104.0))
+    for step, tokens in ((1, 1000), (2, 1400), (3, 1800)):
+        journal.append("metric", step=step, values={"num_tokens": tokens})
+    assert live(folder.id).state()["snapshot"]["tokens_per_s"] == 200.0
+
+
+def test_the_cell_of_a_job_says_what_was_asked_for(workspace: Path) -> None:
+    folder, _ = written()
+    assert live(folder.id).state()["cell"] == (
+        "%%customize\nname: chatty\nmodel: smollm2-135m\ntechnique: dpo\ndataset: human-like@1\n"
+    )
+
+
+def test_an_unknown_job_is_refused(workspace: Path) -> None:
+    with pytest.raises(JobError, match="There is no job 'nobody'"):
+        live("nobody")
+
+
+def test_the_list_has_new_changed_and_removed_jobs(workspace: Path) -> None:
+    older, journal = written()
+    shown, seen = JobList(), Seen()
+    shown.add(seen)
+    assert [row["id"] for row in seen.values["jobs"]] == [older.id]
+    for step in range(1, 4):
+        journal.append("metric", step=step, values={"loss": 1.0, "rewards/margins": step / 4, "entropy": 2.0})
+    journal.append("state", state="completed", reason=None)
+    shown.look()
+    (row,) = seen.values["jobs"]
+    assert row["spark"] == [[1, 0.25], [2, 0.5], [3, 0.75]]
+    assert {metric["name"] for metric in row["metrics"]} == {"loss", "rewards/margins"}
+    newer, _ = written(SPEC | {"name": "newer"})
+    shown.look()
+    assert {row["id"] for row in seen.values["jobs"]} == {newer.id, older.id}
+    for path in sorted(older.path.rglob("*"), reverse=True):
+        path.unlink()
+    older.path.rmdir()
+    shown.look()
+    assert [row["id"] for row in seen.values["jobs"]] == [newer.id]
+
+
+class Client:
+    """A page's side of a real kernel's comms, on a subshell as JupyterLab opens them."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self.client = manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        self.subshell = self._control("create_subshell_request")["content"]["subshell_id"]
+
+    def run(self, code: str) -> None:
+        reply = self.client.execute(code, reply=True, timeout=60)
+        assert reply["content"]["status"] == "ok", reply["content"]
+
+    def start(self, code: str) -> None:
+        """Send a cell and do not wait for it."""
+        self.client.execute(code)
+
+    def comm(self, kind: str, comm_id: str, data: dict[str, Any], target: str = "tunelab") -> None:
+        content = {"comm_id": comm_id, "data": data} | ({"target_name": target} if kind == "comm_open" else {})
+        message = self.client.session.msg(kind, content)
+        message["header"]["subshell_id"] = self.subshell
+        self.client.shell_channel.send(message)
+
+    def hear(self, comm_id: str, wanted: Callable[[dict[str, Any]], bool], timeout: float = 10.0) -> dict[str, Any]:
+        """Return the first message of this comm that is wanted."""
+        end = time.monotonic() + timeout
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.01, end - time.monotonic()))
+            of = message["content"].get("comm_id") == comm_id
+            if of and message["msg_type"] == "comm_close":
+                return {"closed": True}
+            if of and message["msg_type"] == "comm_msg" and wanted(message["content"]["data"]):
+                return dict(message["content"]["data"])
+
+    def _control(self, kind: str) -> dict[str, Any]:
+        message = self.client.session.msg(kind, {})
+        self.client.control_channel.send(message)
+        reply: dict[str, Any] = self.client.get_control_msg(timeout=30)
+        return reply
+
+
+@pytest.fixture
+def kernel(workspace: Path) -> Iterator[Client]:
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = Client(manager)
+    yield client
+    client.client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+SLEEP = "import time; time.sleep(30)"
+
+
+def test_without_the_extension_the_kernel_closes_the_comm(kernel: Client) -> None:
+    kernel.comm("comm_open", "a", {"view": "hello"})
+    assert kernel.hear("a", lambda data: True) == {"closed": True}
+
+
+def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
+    folder, journal = written()
+    kernel.run("%load_ext tunelab")
+    kernel.start(SLEEP)
+    kernel.comm("comm_open", "hello", {"view": "hello"})
+    hello = kernel.hear("hello", lambda data: True, timeout=5)["state"]
+    assert hello["protocol"] == 1
+    assert "mlflow" in hello
+    kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
+    kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("state") == "running", timeout=5)
+    # A thread has written to the comm since: the page's next message must still not wait for the cell.
+    journal.append("metric", step=1, values={"loss": 1.0})
+    kernel.hear("job", lambda data: data["method"] == "message" and data["content"]["index"], timeout=5)
+    kernel.comm("comm_msg", "job", {"type": "cancel"})
+    begin = time.monotonic()
+    until(folder.cancel_request.exists, timeout=5)
+    assert time.monotonic() - begin < 1.0
+    kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("cancelling"), timeout=5)
+    kernel.comm("comm_open", "jobs", {"view": "jobs"})
+    jobs = kernel.hear("jobs", lambda data: "jobs" in data.get("state", {}), timeout=5)["state"]["jobs"]
+    assert [row["id"] for row in jobs] == [folder.id]
+    kernel.comm("comm_open", "none", {"view": "job", "job": "nobody"})
+    refused = kernel.hear("none", lambda data: data["method"] == "refused", timeout=5)
+    assert "There is no job 'nobody'" in refused["reason"]
+
+
+def test_a_click_on_the_widget_does_not_wait_for_the_cell(kernel: Client) -> None:
+    folder, journal = written()
+    kernel.run("%load_ext tunelab")
+    kernel.run("from tunelab.notebook.live import live\nfrom tunelab.notebook.widgets import JobWidget")
+    kernel.run(f"widget = JobWidget(live('{folder.id}'))")
+    model_id = ""
+    while not model_id:
+        message = kernel.client.get_iopub_msg(timeout=10)
+        if message["msg_type"] == "comm_open" and "snapshot" in message["content"]["data"]["state"]:
+            model_id = message["content"]["comm_id"]
+    kernel.start(SLEEP)
+    journal.append("metric", step=1, values={"loss": 1.0})
+    kernel.hear(model_id, lambda data: data["method"] == "custom" and data["content"]["index"], timeout=5)
+    kernel.comm("comm_msg", model_id, {"method": "custom", "content": {"type": "cancel"}})
+    until(folder.cancel_request.exists, timeout=5)
