@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     environment: 'jsdom',
     include: ['tests/widget/**/*.test.{ts,tsx}'],
+    setupFiles: ['tests/widget/setup.ts'],
     env: { TZ: 'UTC' }
   }
 });

@@ -1,28 +1,43 @@
 /** The JupyterLab extension: its plugins and the names of its commands. */
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { DisposableDelegate } from '@lumino/disposable';
 
 import { createNotebook, pythonKernel } from './create';
+import { sourceOf } from './follow';
 import { customizeIcon } from './icons';
+import { MLflow } from './mlflow';
 import { DEFAULT_MODEL } from './notebook';
+import { JOB_MIME, JobOutput } from './output';
+import { PanelSource, TunelabPanel } from './panel';
+import { LabShell } from './shell';
 
 /** The commands of the extension. */
 export namespace CommandIDs {
   /** Creates and opens a notebook that customizes a model; `cwd` names the folder, else the file browser's is used. */
   export const newNotebook = 'tunelab:new-notebook';
+  /** Shows the side panel. */
+  export const openPanel = 'tunelab:open-panel';
+  /** Opens all of MLflow in a tab. */
+  export const openMLflow = 'tunelab:open-mlflow';
 }
 
 const PLUGIN_ID = 'tunelab:plugin';
 const CATEGORY = 'tunelab';
+const IN_PALETTE = {
+  type: 'object',
+  properties: { isPalette: { type: 'boolean', description: 'Whether the command is shown in the palette' } }
+};
 
 /** A new customization notebook from the launcher and the command palette. */
-const plugin: JupyterFrontEndPlugin<void> = {
-  id: PLUGIN_ID,
-  description: 'Model customization in notebooks.',
+const creation: JupyterFrontEndPlugin<void> = {
+  id: 'tunelab:creation',
+  description: 'New customization notebooks.',
   autoStart: true,
   requires: [IDocumentManager],
   optional: [IDefaultFileBrowser, ILauncher, ICommandPalette, ISettingRegistry],
@@ -45,7 +60,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
           type: 'object',
           properties: {
             cwd: { type: 'string', description: 'The folder to create the notebook in' },
-            isPalette: { type: 'boolean', description: 'Whether the command is shown in the palette' }
+            ...IN_PALETTE.properties
           }
         }
       },
@@ -68,4 +83,91 @@ const plugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default plugin;
+/** Jobs live: in the cells' outputs, in the side panel, in tabs; and MLflow. */
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'Live views of jobs in cells, in a side panel and in tabs; MLflow in tabs.',
+  autoStart: true,
+  requires: [INotebookTracker],
+  optional: [ILabShell, ILayoutRestorer, ILauncher, ICommandPalette, ISettingRegistry],
+  activate: async (
+    app: JupyterFrontEnd,
+    notebooks: INotebookTracker,
+    labShell: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    launcher: ILauncher | null,
+    palette: ICommandPalette | null,
+    registry: ISettingRegistry | null
+  ) => {
+    const { commands, serviceManager, shell } = app;
+    const mlflow = new MLflow(app);
+    const source = new PanelSource(serviceManager, notebooks);
+    // Outputs are drawn while the settings are still on their way.
+    const settings = registry?.load(PLUGIN_ID) ?? Promise.resolve(null);
+    const panelHost = new LabShell(app, mlflow, source, settings);
+
+    app.docRegistry.addWidgetExtension('Notebook', {
+      createNew: (panel: NotebookPanel) => {
+        const { rendermime } = panel.content;
+        const own = sourceOf(panel.context.sessionContext);
+        const host = new LabShell(app, mlflow, own, settings);
+        rendermime.addFactory(
+          { safe: true, mimeTypes: [JOB_MIME], createRenderer: () => new JobOutput(own, host, rendermime) },
+          // Before ipywidgets' own renderer, which is at -10.
+          -20
+        );
+        return new DisposableDelegate(() => {
+          rendermime.removeMimeType(JOB_MIME);
+        });
+      }
+    });
+
+    const panel = new TunelabPanel(source, panelHost);
+    let side = '';
+    const place = (wanted: string) => {
+      if (wanted !== side) {
+        side = wanted;
+        shell.add(panel, side, { rank: 700, type: 'tunelab' });
+      }
+    };
+    restorer?.add(panel, 'tunelab-panel');
+
+    commands.addCommand(CommandIDs.openPanel, {
+      label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),
+      caption: 'Show the side panel with the jobs of the workspace',
+      describedBy: { args: IN_PALETTE },
+      execute: () => {
+        shell.activateById(panel.id);
+      }
+    });
+    commands.addCommand(CommandIDs.openMLflow, {
+      label: args => (args.isPalette ? 'Open MLflow' : 'MLflow'),
+      caption: 'Open the MLflow of the workspace: runs, models, datasets',
+      icon: args => (args.isPalette ? undefined : customizeIcon),
+      describedBy: { args: IN_PALETTE },
+      execute: async () => {
+        const link = source.attachment?.answer?.mlflow ?? null;
+        const refused = await mlflow.open(link, 'MLflow');
+        if (refused !== null) {
+          await showErrorMessage('MLflow cannot be opened here', [refused, link?.command ?? ''].join('\n\n').trim());
+        }
+      }
+    });
+    launcher?.add({ command: CommandIDs.openMLflow, category: CATEGORY });
+    for (const command of [CommandIDs.openPanel, CommandIDs.openMLflow]) {
+      palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
+    }
+
+    const loaded = await settings;
+    place((loaded?.get('side').composite as string | undefined) ?? 'left');
+    loaded?.changed.connect(() => {
+      const wasVisible = panel.isVisible;
+      place(loaded.get('side').composite as string);
+      if (wasVisible && labShell) {
+        shell.activateById(panel.id);
+      }
+    });
+  }
+};
+
+export default [creation, plugin];

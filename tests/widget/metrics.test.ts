@@ -16,15 +16,15 @@ test.each([
   ['eval_loss', 'Loss (held out)'],
   ['eval_rewards/margins', 'Reward margin (held out)'],
   ['completions/mean_length', 'Completions mean length'],
-  ['eval_some_new/key', 'Some new key (held out)']
+  ['eval_some_new/key', 'Some new key (held out)'],
+  ['\x1b[31mred\x1b[0m', 'Red']
 ])('%s is named %s', (key, name) => {
   expect(metricName(key)).toBe(name);
 });
 
 test('known metrics come first, each before its held-out twin; the rest keep their order', () => {
   const keys = ['zeta', 'alpha', 'eval_loss', 'loss', 'eval_rewards/margins', 'rewards/margins', 'learning_rate'];
-  const sorted = sortMetrics(keys.map(name => ({ name, value: 1, step: 1 })));
-  expect(sorted.map(metric => metric.name)).toEqual([
+  expect(sortMetrics(keys)).toEqual([
     'rewards/margins',
     'eval_rewards/margins',
     'loss',

@@ -13,10 +13,14 @@ export function snapshot(changes: Partial<JobSnapshot> = {}): JobSnapshot {
     adapter: 'LoRA r16',
     state: 'running',
     reason: null,
+    cancelling: false,
     position: null,
     step: 12,
     total: 60,
+    epoch: null,
+    epochs: null,
     eta_s: 185,
+    tokens_per_s: null,
     phase: null,
     metrics: [
       { name: 'loss', value: 0.4871, step: 12 },
@@ -24,7 +28,12 @@ export function snapshot(changes: Partial<JobSnapshot> = {}): JobSnapshot {
       { name: 'rewards/margins', value: 0.58, step: 12 }
     ],
     logs: [{ time: '2026-01-02T21:36:04Z', level: 'info', text: 'checkpoint step-10 written' }],
+    checkpoint: null,
+    rows: { train: 2353, eval: 261 },
     model_version: null,
+    submitted: 1767389764,
+    started: 1767389770,
+    ended: null,
     elapsed_s: 47,
     ...changes
   };

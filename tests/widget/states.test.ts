@@ -25,7 +25,22 @@ describe('a job in words', () => {
       '',
       'Waiting for the device'
     ],
-    ['running', {}, 'Step 12 of 60 · about 3 min left', '47 s so far', 'Running'],
+    ['running', {}, 'Step 12 of 60', 'about 3 min left', 'Running'],
+    [
+      'running, measured',
+      { epoch: 0.6, epochs: 3, tokens_per_s: 1519.6 },
+      'Step 12 of 60 · epoch 0.60 of 3 · 1,520 tokens/s',
+      'about 3 min left',
+      'Running'
+    ],
+    ['running, by steps and not by epochs', { epoch: 0.6 }, 'Step 12 of 60', 'about 3 min left', 'Running'],
+    [
+      'running, in half epochs',
+      { epoch: 0.25, epochs: 0.5 },
+      'Step 12 of 60 · epoch 0.25 of 0.50',
+      'about 3 min left',
+      'Running'
+    ],
     ['running, just begun', unstarted, 'Starting', '', 'Running'],
     [
       'running, before the first step',
@@ -36,12 +51,20 @@ describe('a job in words', () => {
     ],
     [
       'running, between steps',
-      { phase: 'evaluating', eta_s: null },
+      { phase: 'evaluating', eta_s: null, tokens_per_s: 1520 },
       'Step 12 of 60 · evaluating',
       '47 s so far',
       'Running'
     ],
     ['running, no known end', { total: null, eta_s: null }, 'Step 12', '47 s so far', 'Running'],
+    [
+      'cancelling',
+      { cancelling: true },
+      'Cancelling at step 12 of 60: saving what there is',
+      '47 s so far',
+      'Cancelling'
+    ],
+    ['cancelling in the queue', { ...unstarted, state: 'queued', cancelling: true }, 'Cancelling', '', 'Cancelling'],
     [
       'recovering',
       { state: 'recovering', reason: 'the worker was killed' },

@@ -1,40 +1,11 @@
 import type { RenderProps } from '@anywidget/types';
-import { act, cleanup, screen, within } from '@testing-library/react';
+import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-import widget from '../../labextension/src/widget/index';
+import { render } from '../../labextension/src/widget/index';
 import type { JobSnapshot, JobState, JobTraits } from '../../labextension/src/widget/model';
+import { TestModel } from './models';
 import { snapshot } from './snapshot';
-
-/** The side of an anywidget model that a view uses. */
-class FakeModel {
-  readonly listeners = new Map<string, Set<() => void>>();
-
-  constructor(private readonly traits: JobTraits) {}
-
-  get<K extends keyof JobTraits>(key: K): JobTraits[K] {
-    return this.traits[key];
-  }
-
-  on(event: string, callback: () => void) {
-    this.listeners.set(event, (this.listeners.get(event) ?? new Set()).add(callback));
-  }
-
-  off(event: string, callback: () => void) {
-    this.listeners.get(event)?.delete(callback);
-  }
-
-  update(job: JobSnapshot) {
-    this.traits.snapshot = job;
-    this.listeners.get('change:snapshot')?.forEach(callback => {
-      callback();
-    });
-  }
-
-  get listening(): number {
-    return [...this.listeners.values()].reduce((sum, callbacks) => sum + callbacks.size, 0);
-  }
-}
 
 let el: HTMLElement;
 let cleanups: (() => void)[] = [];
@@ -54,34 +25,42 @@ afterEach(() => {
   el.remove();
 });
 
-function show(changes: Partial<JobSnapshot> = {}): { model: FakeModel; undo: () => void } {
-  const model = new FakeModel({ kind: 'job', snapshot: snapshot(changes) });
+const LINK = { url: null, command: 'mlflow server', artifacts: '/w/artifacts', experiment_id: '1', run_id: 'abc' };
+
+function show(
+  changes: Partial<JobSnapshot> = {},
+  traits: Partial<JobTraits> = {}
+): { model: TestModel<JobTraits>; undo: () => void } {
+  const model = new TestModel<JobTraits>({
+    snapshot: snapshot(changes),
+    cell: '%%customize\nname: chatty\n',
+    mlflow: LINK,
+    ...traits
+  });
   let undo = (): void => undefined;
   act(() => {
-    undo = widget.render({ model, el } as unknown as RenderProps<JobTraits>);
+    undo = render({ model, el } as unknown as RenderProps<JobTraits>);
   });
   cleanups.push(undo);
   return { model, undo };
 }
 
-const rows = () =>
-  within(screen.getByRole('table'))
-    .getAllByRole('row')
-    .slice(1)
-    .map(row => [...row.children].map(cell => cell.textContent));
+const update = (model: TestModel<JobTraits>, changes: Partial<JobSnapshot>) => {
+  model.update({ snapshot: snapshot(changes) });
+};
 
 describe('a job', () => {
   test('is a region named by its id, with what it customizes', () => {
     show();
     const region = screen.getByRole('region', { name: 'Job dpo-chatty-7f3a' });
     expect(region.dataset.state).toBe('running');
-    expect(within(region).getByRole('heading').textContent).toBe('chatty');
+    expect(within(region).getByRole('heading', { level: 3 }).textContent).toBe('chatty');
     expect(within(region).getByText('DPO · smollm2-135m · human-like@1 · LoRA r16')).toBeTruthy();
   });
 
   test.each<[JobState, string]>([
     ['queued', 'Waiting for the device'],
-    ['running', 'Step 12 of 60 · about 3 min left'],
+    ['running', 'Step 12 of 60'],
     ['recovering', 'Recovering at step 12 of 60'],
     ['paused', 'Paused at step 12 of 60'],
     ['completed', 'Finished in 47 s'],
@@ -94,10 +73,23 @@ describe('a job', () => {
     expect(region.querySelector('.tunelab-sentence')?.textContent).toBe(sentence);
   });
 
-  test('without metrics and logs shows neither a table nor a log', () => {
-    show({ metrics: [], logs: [] });
-    expect(screen.queryByRole('table')).toBeNull();
+  test('without log lines shows no log', () => {
+    show({ logs: [] });
     expect(screen.queryByRole('list')).toBeNull();
+  });
+
+  test('has its facts, the held-out figures first', () => {
+    show({ checkpoint: { step: 10, time: Date.now() / 1000 - 30 }, model_version: 'chatty@1' });
+    const facts = [...el.querySelectorAll('.tunelab-facts > div')].map(fact =>
+      [...fact.children].map(part => part.textContent).join(': ')
+    );
+    expect(facts).toEqual([
+      'Loss (held out): 0.512 at step 10',
+      'Checkpoint: step 10, 30 s ago',
+      'Rows: 2,353 train · 261 held out',
+      'Submitted: 2 Jan, 21:36',
+      'Custom model: chatty@1'
+    ]);
   });
 });
 
@@ -108,7 +100,7 @@ describe('the progress bar', () => {
   };
 
   test.each<[string, Partial<JobSnapshot>, (string | null)[], string]>([
-    ['measures steps', {}, ['12', '0', '60', 'Step 12 of 60 · about 3 min left'], '20%'],
+    ['measures steps', {}, ['12', '0', '60', 'Step 12 of 60'], '20%'],
     ['is open without an end', { total: null, eta_s: null }, [null, null, null, 'Step 12'], '0%'],
     ['is full at the end', { state: 'completed' }, ['60', '0', '60', 'Finished in 47 s'], '100%'],
     [
@@ -126,19 +118,107 @@ describe('the progress bar', () => {
   });
 });
 
-describe('the metrics', () => {
-  test('are a table of readable names, steps and values', () => {
+describe('the charts', () => {
+  const titles = () => screen.getAllByRole('heading', { level: 4 }).map(heading => heading.textContent);
+  const chart = (metric: string) => screen.getByRole('img', { name: `dpo-chatty-7f3a: ${metric}` });
+  const now = (metric: string) => chart(metric).parentElement?.querySelector('.tunelab-now')?.textContent;
+
+  test('are those of the technique, empty until points come', () => {
     show();
-    expect(rows()).toEqual([
-      ['Reward margin', 'step 12', '0.580'],
-      ['Loss', 'step 12', '0.487'],
-      ['Loss (held out)', 'step 10', '0.512']
-    ]);
+    expect(titles()).toEqual(['Reward margin', 'Loss', 'Rewards', 'Reward accuracy', 'Entropy', 'Learning rate']);
+    expect(chart('rewards/margins').dataset.points).toBe('0');
+    expect(now('rewards/margins')).toBe('No points yet');
   });
 
-  test('show a dash where there is no value', () => {
-    show({ metrics: [{ name: 'loss', value: null, step: 3 }] });
-    expect(rows()).toEqual([['Loss', 'step 3', '—']]);
+  test('count their points, and say the last', async () => {
+    const { model } = show();
+    model.points('rewards/margins', 0, [[1, 1, 3]], [0.125, 0.25, 0.5]);
+    model.points('eval_rewards/margins', 0, [[3, 0, 1]], [0.375]);
+    await expect.poll(() => chart('rewards/margins').dataset.points).toBe('3');
+    expect(now('rewards/margins')).toBe('0.5000.375');
+    model.points('rewards/margins', 3, [[4, 0, 1]], [1]);
+    await expect.poll(() => chart('rewards/margins').dataset.points).toBe('4');
+  });
+
+  test('begin with the curves of a widget that was restored, and ask for what came since', () => {
+    const values = new DataView(Float32Array.from([2, 1]).buffer);
+    const { model } = show(
+      {},
+      { curves: { index: [{ name: 'loss', at: 0, runs: [[5, 5, 2]] }], values, whole: true } }
+    );
+    expect(chart('loss').dataset.points).toBe('2');
+    expect(model.sent).toEqual([{ type: 'points' }]);
+  });
+
+  test('are added from a menu of what else was logged, and removed', async () => {
+    const { model } = show({ id: 'dpo-menu-0001' });
+    model.points('grad_norm', 0, [[1, 0, 1]], [3]);
+    const menu = screen.getByRole('combobox', { name: 'Add a chart' });
+    await expect.poll(() => within(menu).queryByRole('option', { name: 'Gradient norm' })).not.toBeNull();
+    fireEvent.change(menu, { target: { value: 'grad_norm' } });
+    expect(titles()).toContain('Gradient norm');
+    expect(within(menu).queryByRole('option', { name: 'Gradient norm' })).toBeNull();
+    fireEvent.click(screen.getByRole('button', { name: 'Remove the chart Gradient norm' }));
+    expect(titles()).not.toContain('Gradient norm');
+  });
+
+  test('show their points as a table, newest first', async () => {
+    const { model } = show();
+    model.points('rewards/chosen', 0, [[1, 1, 2]], [0.5, 0.75]);
+    model.points('rewards/rejected', 0, [[2, 0, 1]], [-0.25]);
+    await expect.poll(() => chart('rewards/chosen, rewards/rejected').dataset.points).toBe('2');
+    fireEvent.click(screen.getByRole('button', { name: 'Points of Rewards as a table' }));
+    const table = screen.getByRole('table', { name: 'Points of Rewards' });
+    const rows = within(table).getAllByRole('row');
+    expect(rows.map(row => [...row.children].map(cell => cell.textContent))).toEqual([
+      ['Step', 'chosen', 'rejected'],
+      ['2', '0.750', '-0.250'],
+      ['1', '0.500', '']
+    ]);
+  });
+});
+
+describe('the actions', () => {
+  const button = (name: string) => screen.getByRole<HTMLButtonElement>('button', { name });
+
+  test('Cancel asks the kernel once, and waits for the job to end', () => {
+    const { model } = show();
+    fireEvent.click(button('Cancel'));
+    expect(model.sent).toEqual([{ type: 'cancel' }]);
+    update(model, { cancelling: true });
+    expect(button('Cancelling…').disabled).toBe(true);
+    update(model, { state: 'cancelled' });
+    expect(screen.queryByRole('button', { name: /Cancel/ })).toBeNull();
+  });
+
+  test('Copy as cell puts the cell into the clipboard and says so', async () => {
+    const written: string[] = [];
+    Object.defineProperty(navigator, 'clipboard', {
+      configurable: true,
+      value: {
+        writeText: (text: string) => {
+          written.push(text);
+          return Promise.resolve();
+        }
+      }
+    });
+    show();
+    fireEvent.click(button('Copy as cell'));
+    await expect.poll(() => screen.queryByRole('button', { name: 'Copied' })).not.toBeNull();
+    expect(written).toEqual(['%%customize\nname: chatty\n']);
+  });
+
+  test('Open in MLflow waits for the run', () => {
+    show({}, { mlflow: null });
+    expect(button('Open in MLflow').disabled).toBe(true);
+  });
+
+  test('Open in MLflow shows the one command where no host can open it', async () => {
+    show();
+    fireEvent.click(button('Open in MLflow'));
+    await expect.poll(() => el.querySelector('.tunelab-notice code')?.textContent).toBe('mlflow server');
+    fireEvent.click(button('Close this notice'));
+    expect(el.querySelector('.tunelab-notice')).toBeNull();
   });
 });
 
@@ -152,11 +232,11 @@ describe('text from models and data', () => {
       dataset: hostile,
       state: 'failed',
       reason: hostile,
-      metrics: [{ name: hostile, value: 1, step: 1 }],
       logs: [{ time: '2026-01-02T21:36:04Z', level: hostile, text: hostile }]
     });
+    model.points(hostile, 0, [[1, 0, 1]], [1]);
     expect(el.querySelector('script, img')).toBeNull();
-    expect(screen.getByRole('heading').textContent).toBe(hostile);
+    expect(screen.getByRole('heading', { level: 3 }).textContent).toBe(hostile);
     expect(el.querySelector('.tunelab-sentence')?.textContent).toBe(`Failed: ${hostile}`);
     expect(screen.getByRole('listitem').textContent).toBe(`21:36:04 ${hostile}: ${hostile}`);
     expect(model.get('snapshot').name).toBe(hostile);
@@ -173,28 +253,23 @@ describe('text from models and data', () => {
 describe('a change of the snapshot', () => {
   test('is drawn', () => {
     const { model } = show();
-    act(() => {
-      model.update(snapshot({ step: 13, metrics: [{ name: 'loss', value: 0.25, step: 13 }] }));
-    });
+    update(model, { step: 13 });
     expect(screen.getByRole('progressbar').getAttribute('aria-valuenow')).toBe('13');
-    expect(rows()).toEqual([['Loss', 'step 13', '0.250']]);
   });
 
   test('is announced when the state changes, not at each step', async () => {
     const { model } = show();
-    const status = screen.getByRole('status');
+    const status = el.querySelector('.tunelab-progress [role=status]')!;
     const announced: (string | null)[] = [];
     const observer = new MutationObserver(() => announced.push(status.textContent));
     observer.observe(status, { subtree: true, childList: true, characterData: true });
     for (const job of [
-      snapshot({ step: 13, eta_s: 120, elapsed_s: 50 }),
-      snapshot({ step: 14, phase: 'evaluating' }),
-      snapshot({ step: 60, state: 'completed', model_version: 'chatty@1' })
-    ]) {
-      await act(async () => {
-        model.update(job);
-        await Promise.resolve();
-      });
+      { step: 13, eta_s: 120, elapsed_s: 50 },
+      { step: 14, phase: 'evaluating' },
+      { step: 60, state: 'completed', model_version: 'chatty@1' }
+    ] as const) {
+      update(model, job);
+      await Promise.resolve();
     }
     observer.disconnect();
     expect(announced).toEqual(['Finished: chatty@1']);
@@ -203,8 +278,8 @@ describe('a change of the snapshot', () => {
 
 test('clean-up empties the element and lets go of the model', () => {
   const { model, undo } = show();
-  expect(model.listening).toBe(1);
+  expect(model.listening('change:snapshot')).toBe(1);
   act(undo);
-  expect(model.listening).toBe(0);
+  expect(model.listening('change:snapshot')).toBe(0);
   expect(el.childElementCount).toBe(0);
 });

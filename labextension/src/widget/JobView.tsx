@@ -1,11 +1,26 @@
-/** A job's live view: one card that says the state first, then the figures, then the log. */
-import { formatNumber, formatTime, plainText } from './format';
-import { metricName, sortMetrics } from './metrics';
-import type { JobSnapshot, LogLine, Metric } from './model';
+/** A job's live view: one card that says the state first, then the charts, the facts and the log. */
+import { useState } from 'react';
+
+import { Actions, NoticeBlock, type Notice } from './Actions';
+import { Charts } from './Charts';
+import { curvesOf } from './curves';
+import { Facts } from './Facts';
+import { formatTime, plainText } from './format';
+import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Model } from './model';
 import { describeState, type StateText } from './states';
 
-/** The card of one job, a function of its snapshot alone. */
-export function JobView({ job }: { readonly job: JobSnapshot }) {
+interface JobViewProps {
+  readonly model: Model<JobTraits>;
+  /** Whether the view may open itself in a tab: in the panel, not in a tab or a cell. */
+  readonly canOpenTab?: boolean;
+}
+
+/** The card of one job. */
+export function JobView({ model, canOpenTab = false }: JobViewProps) {
+  const job = useTrait(model, 'snapshot');
+  const cell = useTrait(model, 'cell');
+  const mlflow = useTrait(model, 'mlflow');
+  const [notice, setNotice] = useState<Notice | null>(null);
   const text = describeState(job);
   const subject = [job.technique.toUpperCase(), job.model, job.dataset, job.adapter].filter(Boolean);
   return (
@@ -23,9 +38,19 @@ export function JobView({ job }: { readonly job: JobSnapshot }) {
             <h3 className="tunelab-name">{job.name}</h3>
             <span className="tunelab-subject">{subject.join(' · ')}</span>
           </div>
+          <Actions {...{ job, model, cell, mlflow, canOpenTab }} onNotice={setNotice} />
         </header>
         <Progress job={job} text={text} />
-        {job.metrics.length > 0 && <MetricsTable metrics={job.metrics} />}
+        {notice && (
+          <NoticeBlock
+            notice={notice}
+            onClose={() => {
+              setNotice(null);
+            }}
+          />
+        )}
+        <Charts job={job.id} technique={job.technique} curves={curvesOf(model)} />
+        <Facts job={job} />
         {job.logs.length > 0 && <LogTail logs={job.logs} />}
       </section>
     </div>
@@ -52,40 +77,6 @@ function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: Sta
         {text.announcement}
       </span>
     </div>
-  );
-}
-
-/** The explicit roles outlive `display`, which takes a table's implicit ones away in some browsers. */
-function MetricsTable({ metrics }: { readonly metrics: readonly Metric[] }) {
-  const latest = Math.max(...metrics.map(metric => metric.step));
-  return (
-    <table className="tunelab-metrics" role="table" aria-label="Latest metrics">
-      <caption>Metrics at step {latest}</caption>
-      <thead className="tunelab-hidden" role="rowgroup">
-        <tr role="row">
-          {['Metric', 'Step', 'Value'].map(title => (
-            <th key={title} role="columnheader" scope="col">
-              {title}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody role="rowgroup">
-        {sortMetrics(metrics).map(({ name, value, step }) => (
-          <tr key={name} role="row">
-            <th role="rowheader" scope="row" title={name}>
-              {metricName(name)}
-            </th>
-            <td role="cell" className={step === latest ? 'tunelab-hidden' : 'tunelab-step'}>
-              step {step}
-            </td>
-            <td role="cell" className="tunelab-value">
-              {formatNumber(value)}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
 

@@ -1,6 +1,5 @@
 /** The metrics that TRL's trainers log: their order in a table and their names for people. */
-import { capitalise } from './format';
-import type { Metric } from './model';
+import { capitalise, plainText } from './format';
 
 // What matters first comes first.
 const NAMES = new Map([
@@ -29,16 +28,16 @@ const HELD_OUT = /^eval_/;
 /** `rewards/margins` as `Reward margin`, `eval_loss` as `Loss (held out)`, `foo/bar_baz` as `Foo bar baz`. */
 export function metricName(key: string): string {
   const base = key.replace(HELD_OUT, '');
-  const name = NAMES.get(base) ?? capitalise(base.replace(/[/_]+/g, ' '));
+  const name = NAMES.get(base) ?? capitalise(plainText(base).replace(/[/_]+/g, ' '));
   return base === key ? name : `${name} (held out)`;
 }
 
 /** Known metrics first, each followed by its held-out twin; the rest as they came. */
-export function sortMetrics(metrics: readonly Metric[]): Metric[] {
-  return [...metrics].sort((a, b) => place(a) - place(b));
+export function sortMetrics(names: readonly string[]): string[] {
+  return [...names].sort((a, b) => place(a) - place(b));
 }
 
-function place({ name }: Metric): number {
+function place(name: string): number {
   const base = name.replace(HELD_OUT, '');
   return (ORDER.get(base) ?? ORDER.size) + (base === name ? 0 : 0.5);
 }

@@ -1,5 +1,5 @@
 /** What each state of a job says, as sentences. */
-import { capitalise, formatDuration, ordinal, plainText } from './format';
+import { capitalise, formatDuration, formatNumber, ordinal, plainText } from './format';
 import type { JobSnapshot } from './model';
 
 /** How urgent a state is; it chooses a colour, and the sentence says the same in words. */
@@ -16,6 +16,11 @@ export interface StateText {
   readonly announcement: string;
 }
 
+/** Whether nothing more will come. */
+export function hasEnded(state: JobSnapshot['state']): boolean {
+  return state === 'completed' || state === 'failed' || state === 'cancelled';
+}
+
 /** The words for the state that `job` is in. */
 export function describeState(job: JobSnapshot): StateText {
   const reason = job.reason === null ? '' : plainText(job.reason).trim();
@@ -29,16 +34,16 @@ export function describeState(job: JobSnapshot): StateText {
     case 'queued':
       return {
         tone: 'calm',
-        sentence: `Waiting for the device${queuePlace(job.position)}`,
+        sentence: job.cancelling ? 'Cancelling' : `Waiting for the device${queuePlace(job.position)}`,
         aside: '',
-        announcement: 'Waiting for the device'
+        announcement: job.cancelling ? 'Cancelling' : 'Waiting for the device'
       };
     case 'running':
       return {
         tone: 'busy',
-        sentence: runningSentence(job),
-        aside: soFar,
-        announcement: 'Running'
+        sentence: job.cancelling ? `Cancelling${at}: saving what there is` : runningSentence(job),
+        aside: job.eta_s === null || job.cancelling ? soFar : `about ${formatDuration(job.eta_s)} left`,
+        announcement: job.cancelling ? 'Cancelling' : 'Running'
       };
     case 'recovering':
       return {
@@ -99,8 +104,16 @@ function queuePlace(position: number | null): string {
 function runningSentence(job: JobSnapshot): string {
   const parts = [
     job.step === null ? null : place(job),
+    epochs(job),
     job.phase,
-    job.eta_s === null ? null : `about ${formatDuration(job.eta_s)} left`
+    job.phase === null && job.tokens_per_s !== null ? `${formatNumber(Math.round(job.tokens_per_s))} tokens/s` : null
   ].filter(part => part !== null);
   return capitalise(parts.join(' · ')) || 'Starting';
+}
+
+/** `epoch 1.29 of 3`, where the job goes by epochs. */
+function epochs({ epoch, epochs, step }: JobSnapshot): string | null {
+  return epoch === null || epochs === null || step === null
+    ? null
+    : `epoch ${epoch.toFixed(2)} of ${Number.isInteger(epochs) ? epochs : epochs.toFixed(2)}`;
 }

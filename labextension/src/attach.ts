@@ -1,0 +1,198 @@
+/** Whether a kernel can show jobs, and what to do where it cannot: the handshake, once a kernel. */
+import type { Kernel } from '@jupyterlab/services';
+import { Signal, type ISignal } from '@lumino/signaling';
+
+import { CommModel } from './comm';
+import type { MLflowLink } from './widget/model';
+
+/** The protocol of kernel/tunelab/notebook/comms.py that this extension speaks. */
+const PROTOCOL = 1;
+/** After so long without an answer a kernel is said to be busy. */
+const PATIENCE_MS = 1500;
+
+/** What the kernel says of itself. */
+export interface Hello {
+  version: string;
+  protocol: number;
+  workspace: string;
+  mlflow: MLflowLink;
+}
+
+/** How a kernel stands to tunelab. */
+export type Status =
+  /** Nothing is known yet. */
+  | 'connecting'
+  /** Jobs can be shown. */
+  | 'ready'
+  /** The kernel runs a cell and cannot answer meanwhile. */
+  | 'busy'
+  /** `%load_ext tunelab` has not been run. */
+  | 'unloaded'
+  /** The kernel's Python has no tunelab. */
+  | 'missing'
+  /** Loading failed, for the reason in `detail`. */
+  | 'failed'
+  /** The kernel's tunelab speaks another protocol; `detail` is its version. */
+  | 'other'
+  | 'dead';
+
+/** One kernel, watched. Get it by `attach`. */
+export class Attachment {
+  private _status: Status = 'connecting';
+  private _hello: Hello | null = null;
+  private _detail = '';
+  private readonly _changed = new Signal<this, void>(this);
+  private asking: CommModel<Hello> | null = null;
+  private loading = false;
+  private restarted = false;
+
+  constructor(readonly kernel: Kernel.IKernelConnection) {
+    kernel.statusChanged.connect(this.onStatus, this);
+    // A cell that has run may have loaded the extension. The status is no sign of it: our own question changes it too.
+    kernel.anyMessage.connect((_, { msg, direction }) => {
+      if (direction === 'recv' && msg.header.msg_type === 'execute_reply' && !this.loading && this.wants) {
+        void this.hello();
+      }
+    });
+    kernel.disposed.connect(() => {
+      this.set('dead');
+      Signal.clearData(this);
+    });
+    void this.hello();
+  }
+
+  get status(): Status {
+    return this._status;
+  }
+
+  /** The kernel's answer, once the status is `ready` or `other`. */
+  get answer(): Hello | null {
+    return this._hello;
+  }
+
+  /** More on the status, such as the error of a failed loading. */
+  get detail(): string {
+    return this._detail;
+  }
+
+  /** Emitted with each change of the status. After a restart `ready` comes anew, and models must be opened again. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Runs `%load_ext tunelab` in the kernel, as soon as it is free. */
+  async load(): Promise<void> {
+    if (this.loading) {
+      return;
+    }
+    this.loading = true;
+    this.set(this.kernel.status === 'busy' ? 'busy' : 'connecting');
+    const future = this.kernel.requestExecute({
+      code: '%load_ext tunelab',
+      silent: true,
+      store_history: false,
+      stop_on_error: false
+    });
+    let error: { ename: string; evalue: string } | null = null;
+    future.onIOPub = message => {
+      if (message.header.msg_type === 'error') {
+        error = message.content as { ename: string; evalue: string };
+      }
+    };
+    try {
+      const reply = await future.done;
+      if (reply.content.status === 'error') {
+        error = reply.content;
+      }
+    } catch {
+      // The kernel was restarted or ended meanwhile: its status says so.
+      return;
+    } finally {
+      this.loading = false;
+    }
+    if (error === null) {
+      await this.hello();
+    } else {
+      const { ename, evalue } = error;
+      this._detail = `${ename}: ${evalue}`;
+      this.set(ename === 'ModuleNotFoundError' && evalue.includes("'tunelab'") ? 'missing' : 'failed');
+    }
+  }
+
+  private async hello(): Promise<void> {
+    this.asking?.close();
+    this.asking = null;
+    const patience = setTimeout(() => {
+      if (this._status === 'connecting') {
+        this.set('busy');
+      }
+    }, PATIENCE_MS);
+    try {
+      await this.kernel.info;
+      if (this.kernel.isDisposed) {
+        return;
+      }
+      const asking = new CommModel<Hello>(this.kernel, { view: 'hello' });
+      this.asking = asking;
+      await new Promise<void>(resolve => {
+        asking.on('change:protocol', () => {
+          this._hello = {
+            version: asking.get('version'),
+            protocol: asking.get('protocol'),
+            workspace: asking.get('workspace'),
+            mlflow: asking.get('mlflow')
+          };
+          this._detail = this._hello.version;
+          this.set(this._hello.protocol === PROTOCOL ? 'ready' : 'other');
+          resolve();
+        });
+        asking.on('closed', () => {
+          this.asking = null;
+          this.set('unloaded');
+          resolve();
+        });
+      });
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  private onStatus(_: unknown, status: Kernel.Status): void {
+    if (status === 'dead' || status === 'terminating') {
+      this.set('dead');
+    } else if (status === 'restarting' || status === 'autorestarting') {
+      this.asking = null;
+      this._hello = null;
+      this.loading = false;
+      this.restarted = true;
+      this.set('connecting');
+    } else if (status === 'idle' && this.restarted) {
+      this.restarted = false;
+      void this.hello();
+    }
+  }
+
+  /** Whether the answer may be another by now. */
+  private get wants(): boolean {
+    return this._status !== 'ready' && this._status !== 'other' && this._status !== 'dead';
+  }
+
+  private set(status: Status): void {
+    if (status !== this._status || status === 'ready') {
+      this._status = status;
+      this._changed.emit();
+    }
+  }
+}
+
+const attachments = new WeakMap<Kernel.IKernelConnection, Attachment>();
+
+/** The attachment of a kernel, made on first use. */
+export function attach(kernel: Kernel.IKernelConnection): Attachment {
+  let found = attachments.get(kernel);
+  if (!found) {
+    found = new Attachment(kernel);
+    attachments.set(kernel, found);
+  }
+  return found;
+}

@@ -1,0 +1,105 @@
+/** One job's live view as a Lumino widget, opened anew whenever its kernel can show it again. */
+import { Signal, type ISignal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
+
+import { CommModel } from './comm';
+import type { Source } from './follow';
+import type { JobTraits } from './widget/model';
+import type { Shell } from './widget/shell';
+
+/** Draws a job by its id. */
+export class JobHost extends Widget {
+  private model: CommModel<JobTraits & { picture: string | null }> | null = null;
+  private undo: (() => void) | null = null;
+  private readonly _shown = new Signal<this, boolean>(this);
+  private readonly _ended = new Signal<this, string>(this);
+  private readonly _refused = new Signal<this, string>(this);
+
+  constructor(
+    private readonly job: string,
+    private readonly source: Source,
+    private readonly shell: Shell
+  ) {
+    super();
+    this.addClass('tunelab-job');
+    source.changed.connect(this.reopen, this);
+    this.reopen();
+  }
+
+  /** Whether the live view is drawn. */
+  get isLive(): boolean {
+    return this.undo !== null;
+  }
+
+  /** Emitted with true as the live view is drawn, and with false as it is taken away. */
+  get shown(): ISignal<this, boolean> {
+    return this._shown;
+  }
+
+  /** Emitted with the picture of a job that has ended. */
+  get ended(): ISignal<this, string> {
+    return this._ended;
+  }
+
+  /** Emitted with the reason when the kernel has no such job. */
+  get refused(): ISignal<this, string> {
+    return this._refused;
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this.source.changed.disconnect(this.reopen, this);
+    this.clear();
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  private reopen(): void {
+    this.clear();
+    const attachment = this.source.attachment;
+    if (attachment?.status !== 'ready') {
+      return;
+    }
+    const model = new CommModel<JobTraits & { picture: string | null }>(attachment.kernel, {
+      view: 'job',
+      job: this.job
+    });
+    this.model = model;
+    model.on('change:snapshot', () => {
+      void this.draw(model);
+    });
+    model.on('change:picture', () => {
+      const picture = model.get('picture');
+      if (picture) {
+        this._ended.emit(picture);
+      }
+    });
+    model.on('refused', (reason: string) => {
+      this._refused.emit(reason);
+    });
+  }
+
+  private async draw(model: CommModel<JobTraits>): Promise<void> {
+    if (this.undo) {
+      return;
+    }
+    // The views and plotly are a chunk of their own, loaded with the first job that shows.
+    const { mountJob } = await import('./widget/mount');
+    if (this.model === model && !this.isLive && !this.isDisposed) {
+      this.undo = mountJob(this.node, model, this.shell);
+      this._shown.emit(true);
+    }
+  }
+
+  private clear(): void {
+    this.model?.close();
+    this.model = null;
+    if (this.undo) {
+      this.undo();
+      this.undo = null;
+      this._shown.emit(false);
+    }
+  }
+}

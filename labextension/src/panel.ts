@@ -1,0 +1,217 @@
+/** The side panel: the jobs of the current notebook's kernel, or of a kernel of its own, and what to do without one. */
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { ServiceManager, Session } from '@jupyterlab/services';
+import { Signal, type ISignal } from '@lumino/signaling';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+
+import { attach, type Attachment } from './attach';
+import { CommModel } from './comm';
+import { pythonKernel } from './create';
+import { sourceOf, type Source } from './follow';
+import { customizeIcon } from './icons';
+import { sentence } from './sentences';
+import type { ListTraits } from './widget/model';
+import type { PanelState } from './widget/PanelView';
+import type { Shell } from './widget/shell';
+
+/** The panel's id in the page. */
+export const PANEL_ID = 'tunelab-panel';
+/** The name by which the panel's own kernel is found again after a reload. */
+const OWN_PATH = 'tunelab-panel';
+
+/** The kernel that the panel uses now, and whose it is. */
+export class PanelSource implements Source {
+  private followed: Source | null = null;
+  private own: Session.ISessionConnection | null = null;
+  private starting = false;
+  private failed = '';
+  private active = false;
+  private readonly _changed = new Signal<this, void>(this);
+
+  constructor(
+    private readonly services: ServiceManager.IManager,
+    private readonly notebooks: INotebookTracker
+  ) {
+    notebooks.currentChanged.connect(this.follow, this);
+    this.follow();
+  }
+
+  get attachment(): Attachment | null {
+    return this.followed ? this.followed.attachment : this.own?.kernel ? attach(this.own.kernel) : null;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The notebook whose kernel it is, or null for the panel's own. */
+  get notebook(): string | null {
+    return this.notebooks.currentWidget?.context.localPath ?? null;
+  }
+
+  /** Why the panel's own kernel could not be started, or nothing. */
+  get failure(): string {
+    return this.failed;
+  }
+
+  /** From now on a kernel may be started where there is none; before, nobody has looked. */
+  activate(): void {
+    if (!this.active) {
+      this.active = true;
+      this.follow();
+    }
+  }
+
+  /** Starts the panel's own kernel again. */
+  restartOwn(): void {
+    this.own = null;
+    this.failed = '';
+    this.follow();
+  }
+
+  private follow(): void {
+    this.followed?.changed.disconnect(this.tell, this);
+    const notebook = this.notebooks.currentWidget;
+    this.followed = notebook ? sourceOf(notebook.context.sessionContext) : null;
+    this.followed?.changed.connect(this.tell, this);
+    if (!this.followed && this.active && !this.own && !this.starting) {
+      void this.startOwn();
+    }
+    this.tell();
+  }
+
+  private async startOwn(): Promise<void> {
+    this.starting = true;
+    const { sessions, kernelspecs } = this.services;
+    try {
+      await Promise.all([sessions.ready, kernelspecs.ready]);
+      // A page that was reloaded finds the kernel that it had.
+      const running = await sessions.findByPath(OWN_PATH);
+      const spec = pythonKernel(kernelspecs.specs);
+      if (!running && !spec) {
+        throw new Error('Jupyter has no Python kernel.');
+      }
+      this.own = running
+        ? sessions.connectTo({ model: running })
+        : await sessions.startNew({
+            path: OWN_PATH,
+            name: 'tunelab',
+            type: 'tunelab',
+            kernel: { name: spec?.name ?? '' }
+          });
+      const kernel = this.own.kernel;
+      if (kernel) {
+        const attachment = attach(kernel);
+        attachment.changed.connect(this.tell, this);
+        if (attachment.status === 'connecting' || attachment.status === 'unloaded') {
+          void attachment.load();
+        }
+      }
+    } catch (error) {
+      this.failed = (error as Error).message;
+    }
+    this.starting = false;
+    this.tell();
+  }
+
+  private tell(): void {
+    this._changed.emit();
+  }
+}
+
+/** The panel: a list of jobs, or a sentence and a button. */
+export class TunelabPanel extends Widget {
+  private loading: Promise<typeof import('./widget/mount')> | null = null;
+  private draw: ((state: PanelState) => void) | null = null;
+  private undo: (() => void) | null = null;
+  private jobs: CommModel<ListTraits> | null = null;
+  private jobsOf: Attachment | null = null;
+
+  constructor(
+    private readonly source: PanelSource,
+    private readonly shell: Shell
+  ) {
+    super();
+    this.id = PANEL_ID;
+    this.addClass('tunelab-panel');
+    this.title.icon = customizeIcon;
+    this.title.caption = 'Model customization (tunelab)';
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', 'Model customization');
+    source.changed.connect(this.refresh, this);
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this.source.activate();
+    void this.open();
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    if (this.isVisible) {
+      this.source.activate();
+      void this.open();
+    }
+  }
+
+  override dispose(): void {
+    this.undo?.();
+    this.jobs?.close();
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  private async open(): Promise<void> {
+    this.loading ??= import('./widget/mount');
+    const { mountPanel } = await this.loading;
+    if (!this.isDisposed) {
+      if (!this.draw) {
+        [this.draw, this.undo] = mountPanel(this.node, this.shell);
+      }
+      this.refresh();
+    }
+  }
+
+  private refresh(): void {
+    if (!this.draw) {
+      return;
+    }
+    const attachment = this.source.attachment;
+    const ready = attachment?.status === 'ready';
+    if (attachment !== this.jobsOf || !ready) {
+      this.jobs?.close();
+      this.jobs = null;
+      this.jobsOf = null;
+    }
+    if (ready && !this.jobs) {
+      this.jobs = new CommModel<ListTraits>(attachment.kernel, { view: 'jobs' });
+      this.jobsOf = attachment;
+      this.jobs.on('change:jobs', () => {
+        this.refresh();
+      });
+    }
+    const { source } = this;
+    const said = sentence(source.notebook, attachment, source.failure);
+    this.draw({
+      kernel: source.notebook?.split('/').pop() ?? 'The panel’s own kernel',
+      tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
+      sentence: ready ? null : said.text,
+      action: !said.action
+        ? null
+        : {
+            label: said.action,
+            run: () => {
+              if (attachment && attachment.status !== 'dead') {
+                void attachment.load();
+              } else {
+                source.restartOwn();
+              }
+            }
+          },
+      mlflow: attachment?.answer?.mlflow ?? null,
+      jobs: this.jobs?.get('jobs') ? this.jobs : null
+    });
+  }
+}

@@ -1,0 +1,85 @@
+/** The facts below the charts: held-out figures, the last checkpoint, rows, the version that came out. */
+import { useEffect, useState } from 'react';
+
+import { formatDuration, formatNumber } from './format';
+import { metricName } from './metrics';
+import type { JobSnapshot } from './model';
+import { hasEnded } from './states';
+
+// Held-out figures that matter, of which the first two that are there are shown.
+const HELD_OUT = [
+  'eval_rewards/margins',
+  'eval_reward',
+  'eval_loss',
+  'eval_rewards/accuracies',
+  'eval_mean_token_accuracy'
+];
+
+/** A row of named facts. */
+export function Facts({ job }: { readonly job: JobSnapshot }) {
+  const now = useNow(hasEnded(job.state) ? null : 5000);
+  const facts: [name: string, value: React.ReactNode][] = [];
+  for (const { name, value, step } of heldOut(job)) {
+    facts.push([
+      metricName(name),
+      <>
+        <b>{formatNumber(value)}</b> at step {step}
+      </>
+    ]);
+  }
+  if (job.checkpoint) {
+    const ago = hasEnded(job.state) ? '' : `, ${formatDuration(Math.max(0, now - job.checkpoint.time))} ago`;
+    facts.push(['Checkpoint', `step ${job.checkpoint.step}${ago}`]);
+  }
+  const { train, eval: held } = job.rows;
+  facts.push([
+    'Rows',
+    [`${formatNumber(train)} train`, held ? `${formatNumber(held)} held out` : ''].filter(Boolean).join(' · ')
+  ]);
+  facts.push(['Submitted', formatDate(job.submitted)]);
+  if (job.model_version !== null) {
+    facts.push(['Custom model', <b key="version">{job.model_version}</b>]);
+  }
+  return (
+    <dl className="tunelab-facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function heldOut(job: JobSnapshot) {
+  const found = HELD_OUT.map(name => job.metrics.find(metric => metric.name === name));
+  return found.filter(metric => metric !== undefined).slice(0, 2);
+}
+
+/** The local date and time, to the minute. */
+function formatDate(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleString('en-GB', {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit'
+  });
+}
+
+/** The time in seconds, read again every so many milliseconds. */
+function useNow(every: number | null): number {
+  const [now, setNow] = useState(() => Date.now() / 1000);
+  useEffect(() => {
+    if (every === null) {
+      return undefined;
+    }
+    const timer = setInterval(() => {
+      setNow(Date.now() / 1000);
+    }, every);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [every]);
+  return now;
+}

@@ -1,0 +1,182 @@
+/** The workspace's jobs, newest first, in the side panel; a click opens one in the list's place. */
+import { useEffect, useState } from 'react';
+
+import { formatDuration, formatNumber } from './format';
+import { JobView } from './JobView';
+import { metricName } from './metrics';
+import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
+import type { Shell } from './shell';
+import { Sparkline } from './Sparkline';
+import { describeState } from './states';
+
+interface JobListProps {
+  readonly model: Model<ListTraits>;
+  readonly shell: Shell;
+  /** The id of the job that is open in the list's place. */
+  readonly open: string | null;
+  readonly onOpen: (job: string | null) => void;
+}
+
+/** The list, or the job that was opened from it. */
+export function JobList({ model, shell, open, onOpen }: JobListProps) {
+  const jobs = useTrait(model, 'jobs');
+  const [filter, setFilter] = useState('');
+  // A job that was removed meanwhile gives the list back.
+  const opened = jobs.find(job => job.id === open);
+  if (opened) {
+    return (
+      <div className="tunelab tunelab-list">
+        <button
+          type="button"
+          className="tunelab-plain tunelab-back"
+          autoFocus
+          onClick={() => {
+            onOpen(null);
+          }}
+        >
+          ‹ All jobs
+        </button>
+        <OpenedJob key={opened.id} job={opened.id} shell={shell} />
+      </div>
+    );
+  }
+  const wanted = filter.trim().toLowerCase();
+  const shown = jobs.filter(job => searchable(job).includes(wanted));
+  return (
+    <div className="tunelab tunelab-list">
+      {jobs.length > 0 && (
+        <input
+          type="search"
+          className="tunelab-filter"
+          aria-label="Filter the jobs"
+          placeholder="Filter by name, model, state…"
+          value={filter}
+          onChange={event => {
+            setFilter(event.target.value);
+          }}
+        />
+      )}
+      {jobs.length === 0 && (
+        <div className="tunelab-empty">
+          <p>No jobs yet.</p>
+          <p>
+            Start one in a notebook with <code>%customize</code>, and watch it here.
+          </p>
+        </div>
+      )}
+      {jobs.length > 0 && shown.length === 0 && <p className="tunelab-empty">No job matches “{filter}”.</p>}
+      <ul aria-label="Jobs">
+        {shown.map(job => (
+          <li key={job.id}>
+            <Row
+              job={job}
+              onOpen={() => {
+                onOpen(job.id);
+              }}
+            />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => void }) {
+  const text = describeState(job);
+  const percent = job.total && job.step !== null ? Math.min(100, (100 * job.step) / job.total) : 0;
+  return (
+    <button
+      type="button"
+      className="tunelab-row"
+      data-job={job.id}
+      data-state={job.state}
+      data-tone={text.tone}
+      aria-label={`${job.name}: ${text.sentence}. Open job ${job.id}`}
+      onClick={onOpen}
+    >
+      <span className="tunelab-dot" aria-hidden="true" />
+      <span className="tunelab-row-text">
+        <span className="tunelab-row-head">
+          <b>{job.model_version ?? job.name}</b>
+          {job.state === 'queued' ? (
+            <span className="tunelab-subject">
+              {job.position === null || job.position === 1 ? 'next' : `${job.position}.`}
+            </span>
+          ) : (
+            <Sparkline points={job.spark} />
+          )}
+        </span>
+        <span className="tunelab-subject">{summary(job)}</span>
+        {text.tone === 'busy' && (
+          <>
+            <span className="tunelab-bar">
+              <span style={{ width: `${percent}%` }} />
+            </span>
+            <span className="tunelab-subject">{progress(job, text.sentence)}</span>
+          </>
+        )}
+        {(text.tone === 'bad' || text.tone === 'warn') && <span className="tunelab-row-trouble">{text.sentence}</span>}
+      </span>
+    </button>
+  );
+}
+
+/** `282 of 654 · 41 min left`, or what it does before the first step. */
+function progress(job: JobRow, sentence: string): string {
+  if (job.cancelling || job.step === null || job.total === null) {
+    return sentence;
+  }
+  const left = job.eta_s === null ? [] : [`${formatDuration(job.eta_s)} left`];
+  return [`${formatNumber(job.step)} of ${formatNumber(job.total)}`, ...left].join(' · ');
+}
+
+/** `SFT · loss 0.31 · 18 min · yesterday` once it has ended, else technique and model. */
+function summary(job: JobRow): string {
+  const parts = [job.technique.toUpperCase()];
+  if (job.state === 'completed') {
+    // The kernel sends the one that matters first.
+    const figure = job.metrics[0];
+    const name = figure && metricName(figure.name.replace(/^eval_/, '')).toLowerCase();
+    parts.push(figure ? `${name} ${formatNumber(figure.value)}` : job.model);
+    parts.push(job.elapsed_s === null ? '' : formatDuration(job.elapsed_s));
+  } else {
+    parts.push(job.model, job.state === 'cancelled' ? 'cancelled' : '');
+  }
+  parts.push(job.ended === null ? '' : day(job.ended));
+  return parts.filter(Boolean).join(' · ');
+}
+
+/** `21:36` today, `yesterday`, `14 Mar` before. */
+function day(seconds: number): string {
+  const then = new Date(seconds * 1000);
+  const today = new Date();
+  const midnight = new Date(today.getFullYear(), today.getMonth(), today.getDate()).getTime();
+  if (then.getTime() >= midnight) {
+    return then.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  }
+  return then.getTime() >= midnight - 86_400_000
+    ? 'yesterday'
+    : then.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
+}
+
+function searchable(job: JobRow): string {
+  return [job.name, job.model, job.dataset, job.technique, job.state, job.id].join(' ').toLowerCase();
+}
+
+/** One job's view on a model of its own, which is closed with the view. */
+function OpenedJob({ job, shell }: { readonly job: string; readonly shell: Shell }) {
+  const [model, setModel] = useState<Model<JobTraits> | null>(null);
+  useEffect(() => {
+    const opened = shell.openModel(job);
+    const ready = () => {
+      setModel(opened);
+    };
+    opened.on('change:snapshot', ready);
+    return () => {
+      opened.off('change:snapshot', ready);
+      opened.close();
+      setModel(null);
+    };
+  }, [job, shell]);
+  return model ? <JobView model={model} canOpenTab /> : <p className="tunelab-empty">Reading the journal…</p>;
+}

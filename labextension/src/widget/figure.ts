@@ -1,0 +1,123 @@
+/** A chart as plotly's data and layout: a pure function of curves, range, theme and options. */
+import type { Data, Layout } from 'plotly.js-basic-dist-min';
+
+import type { ChartSpec } from './catalog';
+import type { Curves } from './curves';
+import { decimate, smooth } from './decimate';
+
+/** What the reader has chosen. */
+export interface ChartOptions {
+  /** Weight on the past, from 0 (none) to below 1. */
+  readonly smoothing: number;
+  readonly log: boolean;
+  /** First and last step on show, or null for all. */
+  readonly zoom: readonly [number, number] | null;
+}
+
+/** Colours and font of the page, as plotly needs them. */
+export interface Theme {
+  readonly palette: readonly string[];
+  readonly text: string;
+  readonly muted: string;
+  readonly line: string;
+  readonly surface: string;
+  readonly font: string;
+}
+
+const MARGIN = { l: 40, r: 8, t: 6, b: 20 };
+
+/** The first and last step of the lines of a chart. */
+export function extent(spec: ChartSpec, curves: Curves): [number, number] | null {
+  let first = Infinity;
+  let last = -Infinity;
+  for (const { metric } of spec.lines) {
+    const curve = curves.all.get(metric);
+    if (curve?.length) {
+      first = Math.min(first, curve.steps[0] ?? 0);
+      last = Math.max(last, curve.steps[curve.length - 1] ?? 0);
+    }
+  }
+  return last < first ? null : [first, last];
+}
+
+/** plotly's data and layout for a chart of `width` by `height` pixels. */
+export function figure(
+  spec: ChartSpec,
+  curves: Curves,
+  options: ChartOptions,
+  theme: Theme,
+  width: number,
+  height: number
+): { data: Data[]; layout: Partial<Layout> } {
+  const all = extent(spec, curves) ?? [0, 1];
+  const [from, to] = options.zoom ?? all;
+  const columns = Math.max(50, width - MARGIN.l - MARGIN.r);
+  const data: Data[] = [];
+  let positive = true;
+  for (const { metric, label, colour, dots } of spec.lines) {
+    const curve = curves.all.get(metric);
+    if (!curve?.length) {
+      continue;
+    }
+    const colours = theme.palette[colour % theme.palette.length] ?? theme.text;
+    const base = {
+      type: 'scatter' as const,
+      // plotly reads names as a subset of HTML.
+      name: label.replace(/&/g, '&amp;').replace(/</g, '&lt;'),
+      mode: dots || curve.length === 1 ? ('lines+markers' as const) : ('lines' as const),
+      marker: { size: 4, color: colours }
+    };
+    const raw = decimate(curve, curve.values, from, to, columns);
+    positive &&= raw.y.every(value => !(value <= 0));
+    if (options.smoothing > 0 && !dots && curve.length > 1) {
+      data.push({ ...base, ...raw, opacity: 0.25, hoverinfo: 'skip', line: { color: colours, width: 1 } });
+      const calm = decimate(curve, smooth(curve, options.smoothing), from, to, columns);
+      data.push({ ...base, ...calm, line: { color: colours, width: 1.6 } });
+    } else {
+      data.push({ ...base, ...raw, line: { color: colours, width: 1.5 } });
+    }
+  }
+  const axis = {
+    color: theme.muted,
+    tickfont: { size: 10, color: theme.muted },
+    zeroline: false,
+    ticks: '' as const,
+    automargin: false
+  };
+  // A little room, so that the last point is not cut by the edge.
+  const room = (to - from || 1) * 0.015;
+  return {
+    data,
+    layout: {
+      width,
+      height,
+      margin: MARGIN,
+      showlegend: false,
+      hovermode: 'x unified',
+      dragmode: 'zoom',
+      paper_bgcolor: 'transparent',
+      plot_bgcolor: 'transparent',
+      font: { family: theme.font, size: 10, color: theme.muted },
+      hoverlabel: { bgcolor: theme.surface, bordercolor: theme.line, font: { color: theme.text, size: 11 } },
+      xaxis: {
+        ...axis,
+        range: [from - room, to + room],
+        nticks: 4,
+        showgrid: false,
+        tickformat: 'd',
+        hoverformat: 'd',
+        unifiedhovertitle: { text: 'step %{x}' }
+      } as Partial<Layout['xaxis']>,
+      yaxis: {
+        ...axis,
+        fixedrange: true,
+        gridcolor: theme.line,
+        nticks: 4,
+        type: options.log && positive ? 'log' : 'linear',
+        tickformat: '~g',
+        hoverformat: '.4~g',
+        exponentformat: 'power'
+      }
+    }
+  };
+}

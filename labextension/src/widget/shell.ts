@@ -1,0 +1,43 @@
+/** What the host around the views can do for them; there is none outside JupyterLab. */
+import { createContext, useContext, useSyncExternalStore } from 'react';
+
+import type { JobTraits, MLflowLink, Model } from './model';
+
+/** The settings that reach the views. */
+export interface ViewSettings {
+  /** The least time between two drawings of a chart, in milliseconds. */
+  readonly refresh: number;
+  /** The charts that a view opens with, by technique; metrics by TRL's names. */
+  readonly charts: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The host's side. */
+export interface Shell {
+  /** The view of one job. Closing is the caller's. */
+  openModel(job: string): Model<JobTraits> & { close(): void };
+  /** Shows a job in a tab of its own. */
+  openTab(job: string, name: string): void;
+  /** Shows MLflow, at a run if `link` names one; resolves to null, or to the sentence that says why it cannot. */
+  openMLflow(link: MLflowLink | null, title: string): Promise<string | null>;
+  settings(): ViewSettings;
+  /** Calls back on each change of the settings, until the function that it returns is called. */
+  onSettings(changed: () => void): () => void;
+}
+
+export const ShellContext = createContext<Shell | null>(null);
+
+const DEFAULTS: ViewSettings = { refresh: 100, charts: {} };
+const noChange = () => () => undefined;
+
+/** The host, or null outside JupyterLab. */
+export function useShell(): Shell | null {
+  return useContext(ShellContext);
+}
+
+/** The user's settings; outside JupyterLab the defaults. */
+export function useSettings(): ViewSettings {
+  const shell = useShell();
+  return useSyncExternalStore(shell ? changed => shell.onSettings(changed) : noChange, () =>
+    shell ? shell.settings() : DEFAULTS
+  );
+}
