@@ -42,7 +42,12 @@ export class Attachment {
   private _hello: Hello | null = null;
   private _detail = '';
   private readonly _changed = new Signal<this, void>(this);
+  // Open for as long as the kernel: JupyterLab ends the views' subshell with its last comm, and one that is opened at
+  // that moment would be lost.
   private asking: CommModel<Hello> | null = null;
+  private turn = 0;
+  private pending = false;
+  private again = false;
   private loading = false;
   private restarted = false;
 
@@ -120,8 +125,13 @@ export class Attachment {
   }
 
   private async hello(): Promise<void> {
-    this.asking?.close();
-    this.asking = null;
+    if (this.pending) {
+      this.again = true;
+      return;
+    }
+    this.pending = true;
+    this.again = false;
+    const turn = ++this.turn;
     const patience = setTimeout(() => {
       if (this._status === 'connecting') {
         this.set('busy');
@@ -129,32 +139,44 @@ export class Attachment {
     }, PATIENCE_MS);
     try {
       await this.kernel.info;
-      if (this.kernel.isDisposed) {
-        return;
+      if (!this.kernel.isDisposed && turn === this.turn) {
+        await this.ask(turn);
       }
-      const asking = new CommModel<Hello>(this.kernel, { view: 'hello' });
-      this.asking = asking;
-      await new Promise<void>(resolve => {
-        asking.on('change:protocol', () => {
-          this._hello = {
-            version: asking.get('version'),
-            protocol: asking.get('protocol'),
-            workspace: asking.get('workspace'),
-            mlflow: asking.get('mlflow')
-          };
-          this._detail = this._hello.version;
-          this.set(this._hello.protocol === PROTOCOL ? 'ready' : 'other');
-          resolve();
-        });
-        asking.on('closed', () => {
-          this.asking = null;
-          this.set('unloaded');
-          resolve();
-        });
-      });
     } finally {
       clearTimeout(patience);
+      if (turn === this.turn) {
+        this.pending = false;
+      }
     }
+    if (turn === this.turn && this.wantsAgain) {
+      await this.hello();
+    }
+  }
+
+  private ask(turn: number): Promise<void> {
+    const asking = new CommModel<Hello>(this.kernel, { view: 'hello' });
+    this.asking?.close();
+    this.asking = asking;
+    return new Promise(resolve => {
+      asking.on('change:protocol', () => {
+        this._hello = {
+          version: asking.get('version'),
+          protocol: asking.get('protocol'),
+          workspace: asking.get('workspace'),
+          mlflow: asking.get('mlflow')
+        };
+        this._detail = this._hello.version;
+        this.set(this._hello.protocol === PROTOCOL ? 'ready' : 'other');
+        resolve();
+      });
+      asking.on('closed', () => {
+        if (turn === this.turn) {
+          this.asking = null;
+          this.set('unloaded');
+        }
+        resolve();
+      });
+    });
   }
 
   private onStatus(_: unknown, status: Kernel.Status): void {
@@ -163,6 +185,8 @@ export class Attachment {
     } else if (status === 'restarting' || status === 'autorestarting') {
       this.asking = null;
       this._hello = null;
+      this.turn++;
+      this.pending = false;
       this.loading = false;
       this.restarted = true;
       this.set('connecting');
@@ -175,6 +199,10 @@ export class Attachment {
   /** Whether the answer may be another by now. */
   private get wants(): boolean {
     return this._status !== 'ready' && this._status !== 'other' && this._status !== 'dead';
+  }
+
+  private get wantsAgain(): boolean {
+    return this.again && this.wants;
   }
 
   private set(status: Status): void {

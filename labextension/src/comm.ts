@@ -74,9 +74,11 @@ export class CommModel<T extends object> implements Model<T> {
   }
 
   private async open(asked: JSONObject): Promise<void> {
-    if (this.kernel.supportsSubshells) {
-      // Missing from the interface, and the only way not to open on the main shell.
-      await (this.comm as Kernel.IComm & { readonly subshellStarted: Promise<void> }).subshellStarted;
+    // Where JupyterLab's settings turn subshells off, none ever starts.
+    if (this.kernel.supportsSubshells && (this.kernel.commsOverSubshells as string | undefined) !== 'disabled') {
+      // Missing from the interface, and the only way not to open on the main shell; that serves where none can start.
+      const { subshellStarted } = this.comm as Kernel.IComm & { readonly subshellStarted: Promise<void> };
+      await subshellStarted.catch(console.warn);
     }
     if (!this.kernel.isDisposed && !this.comm.isDisposed) {
       void this.comm.open(asked);

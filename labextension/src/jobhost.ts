@@ -1,15 +1,27 @@
 /** One job's live view as a Lumino widget, opened anew whenever its kernel can show it again. */
+import type { Kernel } from '@jupyterlab/services';
 import { Signal, type ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import { CommModel } from './comm';
 import type { Source } from './follow';
+import { curvesOf } from './widget/curves';
 import type { JobTraits } from './widget/model';
 import type { Shell } from './widget/shell';
 
+/** What the kernel sends of a job: besides the view's traits, its picture once it has ended. */
+type HostTraits = JobTraits & { picture: string | null };
+
+/** Opens a job's view in a kernel; points are heard from the first on, though views are drawn later. */
+export function openJob(kernel: Kernel.IKernelConnection, job: string): CommModel<HostTraits> {
+  const model = new CommModel<HostTraits>(kernel, { view: 'job', job });
+  curvesOf(model);
+  return model;
+}
+
 /** Draws a job by its id. */
 export class JobHost extends Widget {
-  private model: CommModel<JobTraits & { picture: string | null }> | null = null;
+  private model: CommModel<HostTraits> | null = null;
   private undo: (() => void) | null = null;
   private readonly _shown = new Signal<this, boolean>(this);
   private readonly _ended = new Signal<this, string>(this);
@@ -62,10 +74,7 @@ export class JobHost extends Widget {
     if (attachment?.status !== 'ready') {
       return;
     }
-    const model = new CommModel<JobTraits & { picture: string | null }>(attachment.kernel, {
-      view: 'job',
-      job: this.job
-    });
+    const model = openJob(attachment.kernel, this.job);
     this.model = model;
     model.on('change:snapshot', () => {
       void this.draw(model);
@@ -81,7 +90,7 @@ export class JobHost extends Widget {
     });
   }
 
-  private async draw(model: CommModel<JobTraits>): Promise<void> {
+  private async draw(model: CommModel<HostTraits>): Promise<void> {
     if (this.undo) {
       return;
     }

@@ -46,8 +46,11 @@ export class MLflow {
       shell.activateById(id);
       return null;
     }
+    prepare();
     const frame = new IFrame({ sandbox: SANDBOX });
-    const tab = new MainAreaWidget({ content: frame, reveal: this.check(link).then(refuse) });
+    // The server starts with the first request, which takes some seconds; the tab shows that it loads.
+    const checked = this.check(link);
+    const tab = new MainAreaWidget({ content: frame, reveal: checked.then(() => undefined) });
     tab.id = id;
     tab.title.label = link?.run_id ? `MLflow: ${title}` : 'MLflow';
     tab.title.caption = tab.title.label;
@@ -56,12 +59,10 @@ export class MLflow {
     frame.node.querySelector('iframe')?.setAttribute('title', tab.title.label);
     shell.add(tab, 'main');
     shell.activateById(id);
-    try {
-      // The server starts with the first request, which takes some seconds; the tab shows that it loads.
-      await tab.revealed;
-    } catch (error) {
+    const refused = await checked;
+    if (refused !== null) {
       tab.dispose();
-      return (error as Error).message;
+      return refused;
     }
     if (!tab.isDisposed) {
       frame.url = `${URLExt.join(PageConfig.getBaseUrl(), PATH)}${fragment(link)}`;
@@ -94,18 +95,21 @@ export class MLflow {
   }
 }
 
+/** MLflow's page in JupyterLab's theme, and without its assistant in the way unless the user opened it. */
+function prepare(): void {
+  const light = document.body.dataset.jpThemeLight !== 'false';
+  localStorage.setItem('_mlflow_dark_mode_toggle_enabled', String(!light));
+  localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
+}
+
 const OTHER = 'Jupyter serves the MLflow of another workspace than this kernel’s. This command opens the kernel’s:';
 const ABSENT = 'Jupyter’s environment cannot serve MLflow. This command opens it:';
 
-function refuse(reason: string | null): void {
-  if (reason !== null) {
-    throw new Error(reason);
-  }
-}
-
 function ask(what: string, body?: object): Promise<Response> {
   const settings = ServerConnection.makeSettings();
-  const init = body ? { method: 'POST', body: JSON.stringify(body) } : { method: 'GET' };
+  const init = body
+    ? { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }
+    : { method: 'GET' };
   return ServerConnection.makeRequest(URLExt.join(settings.baseUrl, API, what), init, settings);
 }
 

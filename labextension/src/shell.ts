@@ -3,10 +3,9 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 
-import { CommModel } from './comm';
 import type { Source } from './follow';
 import { customizeIcon } from './icons';
-import { JobHost } from './jobhost';
+import { JobHost, openJob } from './jobhost';
 import type { MLflow } from './mlflow';
 import type { JobTraits, MLflowLink, Model } from './widget/model';
 import type { Shell, ViewSettings } from './widget/shell';
@@ -41,7 +40,7 @@ export class LabShell implements Shell {
     if (!attachment) {
       throw new Error('There is no kernel.');
     }
-    return new CommModel<JobTraits>(attachment.kernel, { view: 'job', job });
+    return openJob(attachment.kernel, job);
   }
 
   openTab(job: string, name: string): void {

@@ -66,8 +66,9 @@ def _jobs_html(jobs: Jobs) -> str:
 
 
 def install(ipython: Any) -> None:
-    """Make a shell show jobs by their view."""
-    ipython.display_formatter.ipython_display_formatter.for_type(Job, show)
+    """Make a shell show jobs by their view, in a kernel; a terminal's shell has their plain text."""
+    if getattr(ipython, "kernel", None):
+        ipython.display_formatter.ipython_display_formatter.for_type(Job, show)
     ipython.display_formatter.formatters["text/html"].for_type(Jobs, _jobs_html)
 
 

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context
 from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -21,9 +22,11 @@ _WIDTH, _COLUMN_HEIGHT, _HEAD, _FOOT = 980, 168, 84, 58
 _PAD, _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 14, 56, 84, 40
 _POINTS = 400
 _CHARTS = 8
-#: Characters of XML 1.0 are tab, newline, and these.
-_NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
+#: Characters of XML 1.0 that are no controls: tab, newline, and these.
+_NOT_TEXT = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
+#: As JavaScript rounds: a tie goes away from zero.
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 
 _STYLE = """
 text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums;fill:#212121}
@@ -36,6 +39,8 @@ polyline{fill:none;stroke-width:1.5;stroke-linejoin:round}.k0{stroke:#1976d2}.k1
 .g{stroke:#2c2c2c}.k0{stroke:#64b5f6}.k1{stroke:#4db6ac}.k2{stroke:#f48fb1}.k3{stroke:#ce93d8}.k4{stroke:#bdbdbd}
 .f0{fill:#64b5f6}.f1{fill:#4db6ac}.f2{fill:#f48fb1}.f3{fill:#ce93d8}.f4{fill:#bdbdbd}}
 """.replace("\n", "")
+# Where the SVG is put into a page as it is, its rules are the whole page's.
+_STYLE = re.sub(r"(?<![^{}])([.\w]+)\{", r".tunelab-job \1{", _STYLE)
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,8 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
     top = _HEAD + 16 * (len(sentence) - 1)
     height = top + rows * _COLUMN_HEIGHT + _FOOT
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
-        f'role="img" aria-label={quoteattr(_clean("Job " + job["id"]))}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tunelab-job" width="{_WIDTH}" height="{height}" '
+        f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label={quoteattr(_clean("Job " + job["id"]))}>',
         f"<title>{_text('Job ' + job['id'])}</title><desc>{_text(' '.join(sentence))}</desc>",
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="6"/>',
@@ -112,12 +117,13 @@ def number(value: float) -> str:
         return "—"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    rounded = float(_THREE_DIGITS.create_decimal_from_float(value))
     if size != 0 and (size < 1e-3 or size >= 1e12):
-        digits, _, exponent = f"{value:.2e}".partition("e")
+        digits, _, exponent = f"{rounded:.2e}".partition("e")
         return f"{float(digits):g}e{exponent}"
     if value == int(value) or size >= 100:
-        return f"{math.floor(value + 0.5):,}"
-    return f"{value:#.3g}"
+        return f"{int(math.copysign(math.floor(size + 0.5), value)):,}"
+    return f"{rounded:#.3g}".rstrip(".")
 
 
 def _head(job: Mapping[str, Any], sentence: list[str]) -> list[str]:
@@ -156,7 +162,9 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
         return parts
     low, high = min(finite), max(finite)
     first, last = min(points[0][0] for *_, points in drawn), max(points[-1][0] for *_, points in drawn)
-    x0, x1, y0 = left + _PAD + _AXIS, left + width - _PAD, top + _PLOT_TOP
+    ticks = [(value, _tick(value, low, high)) for value in ((high, (low + high) / 2, low) if high > low else (low,))]
+    axis = max(_AXIS, 5 + 6.2 * max(len(label) for _, label in ticks))
+    x0, x1, y0 = left + _PAD + axis, left + width - _PAD, top + _PLOT_TOP
 
     def across(step: int) -> float:
         return x0 + (x1 - x0) * (step - first) / (last - first or 1)
@@ -164,9 +172,9 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
     def down(value: float) -> float:
         return y0 + _PLOT_HEIGHT * (1 - (value - low) / (high - low)) if high > low else y0 + _PLOT_HEIGHT / 2
 
-    for value in (high, (low + high) / 2, low) if high > low else (low,):
+    for value, label in ticks:
         parts.append(f'<line class="g" x1="{x0:.1f}" x2="{x1:.1f}" y1="{down(value):.1f}" y2="{down(value):.1f}"/>')
-        parts.append(_write(x0 - 5, down(value) + 3.5, _tick(value, low, high), "s t", "end"))
+        parts.append(_write(x0 - 5, down(value) + 3.5, label, "s t", "end"))
     parts.append(_write(x0, y0 + _PLOT_HEIGHT + 16, f"{first:,}", "s t"))
     if last > first:
         parts.append(_write(x1, y0 + _PLOT_HEIGHT + 16, f"{last:,}", "s t", "end"))
@@ -185,9 +193,10 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
 
 def _tick(value: float, low: float, high: float) -> str:
     """Return a value of the axis with as many decimals as tell it from the others."""
-    if max(abs(low), abs(high)) < 1e-3 or max(abs(low), abs(high)) >= 1e5:
-        return f"{value:.1e}" if value else "0"
     span = (high - low) / 2 or abs(low)
+    size = max(abs(low), abs(high))
+    if size < 1e-3 or size >= 1e5:
+        return f"{value:.{max(1, math.ceil(math.log10(size / span)))}e}" if value else "0"
     decimals = max(0, math.ceil(-math.log10(span)) + 1) if span else 0
     return f"{value:,.{decimals}f}" if value else "0"
 
@@ -208,16 +217,17 @@ def _foot(job: Mapping[str, Any], top: float) -> list[str]:
     if job["started"]:
         facts.append(("Started", time.strftime("%d %b %Y, %H:%M", time.localtime(job["started"]))))
     if job["model_version"]:
-        facts.append(("Custom model", _short(job["model_version"], 40)))
+        facts.append(("Custom model", job["model_version"]))
     parts, left = [_rule(0, top, _WIDTH, top)], float(_PAD)
-    for title, text in facts:
+    for title, whole in facts:
+        text = _short(whole, int((_WIDTH - _PAD - left) / 7))
         parts += [_write(left, top + 22, title, "s t"), _write(left, top + 40, text)]
         left += max(6.2 * len(title), 7 * len(text)) + 24
     return parts
 
 
 def _thinned(points: Points) -> list[tuple[int, float]]:
-    """Return the least and greatest point of each stretch, gaps kept; all where they are few."""
+    """Return the least and greatest point of each stretch, gaps and both ends kept; all where they are few."""
     if len(points) <= _POINTS:
         return list(points)
     width = math.ceil(2 * len(points) / _POINTS)
@@ -230,7 +240,7 @@ def _thinned(points: Points) -> list[tuple[int, float]]:
             chosen += sorted(ends)
         else:
             chosen.append((every[begin][0], math.nan))
-    return chosen
+    return [*every[: chosen[0] != every[0]], *chosen, *every[len(every) - (chosen[-1] != every[-1]) :]]
 
 
 def _write(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
@@ -247,7 +257,7 @@ def _text(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("", _ESCAPES.sub("", text))
+    return _NOT_TEXT.sub("", _ESCAPES.sub("", text))
 
 
 def _short(text: str, length: int) -> str:

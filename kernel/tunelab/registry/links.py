@@ -19,7 +19,7 @@ def link(run: dict[str, str] | None) -> dict[str, Any]:
     """
     given = os.environ.get("MLFLOW_TRACKING_URI", "")
     return {
-        "url": without_user(given).rstrip("/") if given.startswith(("http://", "https://")) else None,
+        "url": without_secrets(given).rstrip("/") if given.startswith(("http://", "https://")) else None,
         "command": command(),
         "artifacts": None if given else str(workspace.current().artifacts),
         "experiment_id": run["experiment_id"] if run else None,
@@ -32,15 +32,19 @@ def command() -> str:
     found = store()
     uri, root = found["MLFLOW_BACKEND_STORE_URI"], shlex.quote(found["MLFLOW_DEFAULT_ARTIFACT_ROOT"])
     # A database's address may hold a password, which is not for a page.
-    shown = '"$MLFLOW_TRACKING_URI"' if without_user(uri) != uri else shlex.quote(uri)
-    program = shlex.join([sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "5000"])
+    shown = '"$MLFLOW_TRACKING_URI"' if without_secrets(uri) != uri else shlex.quote(uri)
+    # One worker, as in Jupyter: each of the four that are the default imports mlflow anew.
+    listen = ["--host", "127.0.0.1", "--port", "5000", "--workers", "1"]
+    program = shlex.join([sys.executable, "-m", "mlflow", "server", *listen])
     return f"{program} --backend-store-uri {shown} --default-artifact-root {root}"
 
 
-def without_user(uri: str) -> str:
-    """Return an address without the name and password that may stand in it."""
+def without_secrets(uri: str) -> str:
+    """Return an address without the name and password, and the query, where drivers take a password too."""
     parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+    if "@" not in parts.netloc and not parts.query:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def store() -> dict[str, str]:

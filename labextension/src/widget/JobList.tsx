@@ -1,7 +1,7 @@
 /** The workspace's jobs, newest first, in the side panel; a click opens one in the list's place. */
 import { useEffect, useState } from 'react';
 
-import { formatDuration, formatNumber } from './format';
+import { formatDuration, formatNumber, plainText } from './format';
 import { JobView } from './JobView';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
@@ -91,13 +91,13 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
       data-job={job.id}
       data-state={job.state}
       data-tone={text.tone}
-      aria-label={`${job.name}: ${text.sentence}. Open job ${job.id}`}
+      aria-label={`${plainText(job.name)}: ${text.sentence}. Open job ${job.id}`}
       onClick={onOpen}
     >
       <span className="tunelab-dot" aria-hidden="true" />
       <span className="tunelab-row-text">
         <span className="tunelab-row-head">
-          <b>{job.model_version ?? job.name}</b>
+          <b>{plainText(job.model_version ?? job.name)}</b>
           {job.state === 'queued' ? (
             <span className="tunelab-subject">
               {job.position === null || job.position === 1 ? 'next' : `${job.position}.`}
@@ -127,7 +127,7 @@ function progress(job: JobRow, sentence: string): string {
     return sentence;
   }
   const left = job.eta_s === null ? [] : [`${formatDuration(job.eta_s)} left`];
-  return [`${formatNumber(job.step)} of ${formatNumber(job.total)}`, ...left].join(' · ');
+  return line([`${formatNumber(job.step)} of ${formatNumber(job.total)}`, ...left]);
 }
 
 /** `SFT · loss 0.31 · 18 min · yesterday` once it has ended, else technique and model. */
@@ -143,7 +143,12 @@ function summary(job: JobRow): string {
     parts.push(job.model, job.state === 'cancelled' ? 'cancelled' : '');
   }
   parts.push(job.ended === null ? '' : day(job.ended));
-  return parts.filter(Boolean).join(' · ');
+  return line(parts.filter(Boolean));
+}
+
+/** The parts as one text that wraps between them and not within, as in `46 s`. */
+function line(parts: readonly string[]): string {
+  return parts.map(part => plainText(part).replace(/ /g, '\u00a0')).join('\u00a0· ');
 }
 
 /** `21:36` today, `yesterday`, `14 Mar` before. */
@@ -166,17 +171,24 @@ function searchable(job: JobRow): string {
 /** One job's view on a model of its own, which is closed with the view. */
 function OpenedJob({ job, shell }: { readonly job: string; readonly shell: Shell }) {
   const [model, setModel] = useState<Model<JobTraits> | null>(null);
+  const [refused, setRefused] = useState('');
   useEffect(() => {
     const opened = shell.openModel(job);
     const ready = () => {
       setModel(opened);
     };
     opened.on('change:snapshot', ready);
+    opened.on('refused', setRefused);
     return () => {
       opened.off('change:snapshot', ready);
+      opened.off('refused', setRefused);
       opened.close();
       setModel(null);
     };
   }, [job, shell]);
-  return model ? <JobView model={model} canOpenTab /> : <p className="tunelab-empty">Reading the journal…</p>;
+  return model ? (
+    <JobView model={model} canOpenTab />
+  ) : (
+    <p className="tunelab-empty">{plainText(refused) || 'Reading the journal…'}</p>
+  );
 }

@@ -35,8 +35,8 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
         <header className="tunelab-head">
           <span className="tunelab-dot" aria-hidden="true" />
           <div className="tunelab-title">
-            <h3 className="tunelab-name">{job.name}</h3>
-            <span className="tunelab-subject">{subject.join(' · ')}</span>
+            <h3 className="tunelab-name">{plainText(job.name)}</h3>
+            <span className="tunelab-subject">{plainText(subject.join(' · '))}</span>
           </div>
           <Actions {...{ job, model, cell, mlflow, canOpenTab }} onNotice={setNotice} />
         </header>

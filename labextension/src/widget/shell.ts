@@ -19,6 +19,7 @@ export interface Shell {
   openTab(job: string, name: string): void;
   /** Shows MLflow, at a run if `link` names one; resolves to null, or to the sentence that says why it cannot. */
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null>;
+  /** The settings, the same object until they change. */
   settings(): ViewSettings;
   /** Calls back on each change of the settings, until the function that it returns is called. */
   onSettings(changed: () => void): () => void;

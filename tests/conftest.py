@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 SAMPLES = REPOSITORY / "notebooks" / "data"
 
 # Nothing in the tests may reach out: a hub is a server of the test's own.

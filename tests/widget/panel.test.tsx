@@ -1,0 +1,389 @@
+import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+
+import type { JobRow, JobTraits, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
+import { mountPanel } from '../../labextension/src/widget/mount';
+import type { PanelState } from '../../labextension/src/widget/PanelView';
+import type { Shell, ViewSettings } from '../../labextension/src/widget/shell';
+import { TestModel } from './models';
+import { snapshot } from './snapshot';
+
+/** A job's model as the host opens it: empty until the kernel answers. */
+class OpenedModel extends TestModel<JobTraits> {
+  closed = false;
+
+  constructor(readonly job: string) {
+    super({} as JobTraits);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  answer(changes: Partial<JobRow> = {}): void {
+    this.update({ snapshot: snapshot({ id: this.job, ...changes }), cell: '%%customize\n', mlflow: null });
+  }
+}
+
+const SETTINGS: ViewSettings = { refresh: 100, charts: {} };
+
+/** A host that keeps what views ask of it. */
+class TestShell implements Shell {
+  readonly models: OpenedModel[] = [];
+  readonly asked: unknown[][] = [];
+  refused: string | null = null;
+
+  openModel(job: string): OpenedModel {
+    const model = new OpenedModel(job);
+    this.models.push(model);
+    return model;
+  }
+
+  openTab(job: string, name: string): void {
+    this.asked.push(['tab', job, name]);
+  }
+
+  openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {
+    this.asked.push(['mlflow', link, title]);
+    return Promise.resolve(this.refused);
+  }
+
+  settings(): ViewSettings {
+    return SETTINGS;
+  }
+
+  onSettings() {
+    return () => undefined;
+  }
+
+  /** The models that are open now: React's strict mode opens each twice. */
+  get open(): OpenedModel[] {
+    return this.models.filter(model => !model.closed);
+  }
+}
+
+const NOW = Date.parse('2026-03-16T12:00:00Z');
+const LINK = { url: null, command: 'mlflow server --port 5000', artifacts: null, experiment_id: null, run_id: null };
+
+let el: HTMLElement;
+let shell: TestShell;
+let undo: () => void;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: NOW });
+  el = document.body.appendChild(document.createElement('div'));
+  shell = new TestShell();
+});
+
+afterEach(() => {
+  act(() => {
+    undo();
+  });
+  cleanup();
+  el.remove();
+  vi.useRealTimers();
+});
+
+const row = (changes: Partial<JobRow> = {}): JobRow => ({ ...snapshot(changes), spark: [], ...changes });
+
+function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
+  const model = jobs && new TestModel<ListTraits>({ jobs });
+  const [paint, unmount] = mountPanel(el, shell);
+  const draw = (changes: Partial<PanelState>) => {
+    const drawn: PanelState = {
+      kernel: 'quickstart.ipynb',
+      tone: 'good',
+      sentence: null,
+      action: null,
+      mlflow: LINK,
+      jobs: model,
+      ...changes
+    };
+    act(() => {
+      paint(drawn);
+    });
+  };
+  undo = unmount;
+  draw(state);
+  return { model: model!, draw };
+}
+
+const button = (name: string | RegExp) => screen.getByRole<HTMLButtonElement>('button', { name });
+const rows = () => within(screen.getByRole('list', { name: 'Jobs' })).queryAllByRole('button');
+const ids = () => rows().map(each => each.dataset.job);
+const text = (node: Element | null | undefined) => node?.textContent?.replaceAll('\u00a0', ' ');
+
+describe('the list', () => {
+  test('keeps the order in which the jobs are given, and follows it', () => {
+    const { model } = show([row({ id: 'c-3' }), row({ id: 'a-1' }), row({ id: 'b-2' })]);
+    expect(ids()).toEqual(['c-3', 'a-1', 'b-2']);
+    model.update({ jobs: [row({ id: 'd-4' }), row({ id: 'c-3' })] });
+    expect(ids()).toEqual(['d-4', 'c-3']);
+  });
+
+  test.each<[Partial<JobRow>, string]>([
+    [{ state: 'queued', step: null, position: 2 }, 'chatty: Waiting for the device: 2nd in the queue. Open job sft-1'],
+    [{}, 'chatty: Step 12 of 60. Open job sft-1'],
+    [{ state: 'completed', model_version: 'chatty@3' }, 'chatty: Finished in 47 s: chatty@3. Open job sft-1'],
+    [{ state: 'failed', reason: 'out of memory' }, 'chatty: Failed: out of memory. Open job sft-1']
+  ])('%j is named %s', (changes, name) => {
+    show([row({ id: 'sft-1', ...changes })]);
+    expect(rows()).toEqual([button(name)]);
+  });
+
+  test('without jobs says how to start one, and has nothing to filter', () => {
+    show([]);
+    expect(screen.getByText('No jobs yet.')).toBeTruthy();
+    expect(screen.queryByRole('searchbox')).toBeNull();
+  });
+
+  test.each([
+    ['', ['a-1', 'b-2', 'c-3']],
+    ['  Poet ', ['b-2']],
+    ['qwen', ['a-1', 'c-3']],
+    ['FAILED', ['c-3']],
+    ['poems@2', ['b-2']],
+    ['b-2', ['b-2']],
+    ['.*', []]
+  ])('filtered by %j shows %j', (wanted, expected) => {
+    show([
+      row({ id: 'a-1', model: 'qwen3-0.6b' }),
+      row({ id: 'b-2', name: 'poet', dataset: 'poems@2' }),
+      row({ id: 'c-3', model: 'qwen3-0.6b', state: 'failed' })
+    ]);
+    fireEvent.change(screen.getByRole('searchbox', { name: 'Filter the jobs' }), { target: { value: wanted } });
+    expect(ids()).toEqual(expected);
+    expect(screen.queryByText(`No job matches “${wanted}”.`) !== null).toBe(expected.length === 0);
+  });
+});
+
+describe('a row', () => {
+  const at = (iso: string) => Date.parse(iso) / 1000;
+  const reward = { name: 'eval_rewards/margins', value: 0.3125, step: 60 };
+  const queued = { state: 'queued', step: null, total: null, eta_s: null, elapsed_s: null } as const;
+
+  test.each<[string, Partial<JobRow>, string[]]>([
+    ['queued first', { ...queued, position: 1 }, ['chatty', 'next', 'DPO · smollm2-135m']],
+    ['queued behind others', { ...queued, position: 3 }, ['chatty', '3.', 'DPO · smollm2-135m']],
+    ['running', { step: 1282, total: 2654 }, ['chatty', 'DPO · smollm2-135m', '1,282 of 2,654 · 3 min left']],
+    ['running, without an estimate', { eta_s: null }, ['chatty', 'DPO · smollm2-135m', '12 of 60']],
+    [
+      'running, before the first step',
+      { step: null, phase: 'loading the model' },
+      ['chatty', 'DPO · smollm2-135m', 'Loading the model']
+    ],
+    [
+      'running, to be cancelled',
+      { cancelling: true },
+      ['chatty', 'DPO · smollm2-135m', 'Cancelling at step 12 of 60: saving what there is']
+    ],
+    [
+      'recovering',
+      { state: 'recovering', reason: 'the worker died' },
+      ['chatty', 'DPO · smollm2-135m', 'Recovering at step 12 of 60: the worker died']
+    ],
+    [
+      'completed today',
+      { state: 'completed', model_version: 'chatty@1', metrics: [reward], ended: at('2026-03-16T00:00:00Z') },
+      ['chatty@1', 'DPO · reward margin 0.313 · 47 s · 00:00']
+    ],
+    [
+      'completed yesterday, without figures',
+      { state: 'completed', metrics: [], ended: at('2026-03-15T23:59:59Z') },
+      ['chatty', 'DPO · smollm2-135m · 47 s · yesterday']
+    ],
+    [
+      'failed before that',
+      { state: 'failed', reason: 'out of memory', ended: at('2026-03-14T23:59:59Z') },
+      ['chatty', 'DPO · smollm2-135m · 14 Mar', 'Failed: out of memory']
+    ],
+    [
+      'cancelled',
+      { state: 'cancelled', ended: at('2026-03-16T09:05:00Z') },
+      ['chatty', 'DPO · smollm2-135m · cancelled · 09:05']
+    ]
+  ])('%s', (_title, changes, expected) => {
+    show([row(changes)]);
+    const parts = rows()[0]!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble');
+    expect([...parts].map(text)).toEqual(expected);
+  });
+
+  test('wraps between its parts and not within', () => {
+    show([row({ state: 'completed', metrics: [reward], ended: NOW / 1000 })]);
+    expect(rows()[0]!.querySelector('.tunelab-subject')?.textContent?.split(' ')).toEqual([
+      'DPO\u00a0·',
+      'reward\u00a0margin\u00a00.313\u00a0·',
+      '47\u00a0s\u00a0·',
+      '12:00'
+    ]);
+  });
+
+  test.each<[JobRow['spark'], string | null]>([
+    [[], null],
+    [[[1, 0.5]], null],
+    [
+      [
+        [1, 2],
+        [3, 0],
+        [5, 1]
+      ],
+      '0.0,1.0 32.0,17.0 64.0,9.0'
+    ],
+    [
+      [
+        [1, 0.5],
+        [2, 0.5]
+      ],
+      '0.0,17.0 64.0,17.0'
+    ]
+  ])('draws %j as %j', (spark, points) => {
+    show([row({ spark })]);
+    expect(el.querySelector('polyline')?.getAttribute('points') ?? null).toBe(points);
+    expect(el.querySelectorAll('.tunelab-row svg')).toHaveLength(points === null ? 0 : 1);
+  });
+});
+
+describe('a job that is opened', () => {
+  const open = (changes: Partial<JobRow> = {}) => {
+    const shown = show([row({ id: 'a-1', ...changes }), row({ id: 'b-2' })]);
+    fireEvent.click(button(/Open job a-1$/));
+    return shown;
+  };
+
+  test('shows once the kernel has answered', () => {
+    open();
+    expect(shell.open.map(model => model.job)).toEqual(['a-1']);
+    expect(screen.getByText('Reading the journal…')).toBeTruthy();
+    expect(screen.queryByRole('region')).toBeNull();
+    shell.open[0]!.answer();
+    expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
+    expect(screen.queryByText('Reading the journal…')).toBeNull();
+  });
+
+  test('is closed by the way back to the list', () => {
+    open();
+    shell.open[0]!.answer();
+    const back = button('‹ All jobs');
+    expect(document.activeElement).toBe(back);
+    fireEvent.click(back);
+    expect(ids()).toEqual(['a-1', 'b-2']);
+    expect(shell.open).toEqual([]);
+    expect(shell.models.map(model => model.listening('change:snapshot'))).toEqual(shell.models.map(() => 0));
+  });
+
+  test('gives the list back when it is removed', () => {
+    const { model } = open();
+    shell.open[0]!.answer();
+    model.update({ jobs: [row({ id: 'b-2' })] });
+    expect(ids()).toEqual(['b-2']);
+    expect(shell.open).toEqual([]);
+  });
+
+  test('stays open while the list changes', () => {
+    const { model } = open();
+    shell.open[0]!.answer();
+    const before = shell.models.length;
+    model.update({ jobs: [row({ id: 'c-3' }), row({ id: 'a-1', step: 13 })] });
+    expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
+    expect(shell.models).toHaveLength(before);
+  });
+
+  test('is opened anew when its kernel is back', () => {
+    const { draw } = open();
+    shell.open[0]!.answer();
+    draw({ sentence: 'Asking the kernel…', jobs: null });
+    expect(shell.open).toEqual([]);
+    draw({});
+    shell.open[0]!.answer();
+    expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
+  });
+
+  test('goes into a tab of its own', () => {
+    open();
+    shell.open[0]!.answer({ name: 'poet' });
+    fireEvent.click(button('Open as tab'));
+    expect(shell.asked).toEqual([['tab', 'a-1', 'poet']]);
+  });
+
+  test('that the kernel cancels is asked of its own model', () => {
+    open();
+    shell.open[0]!.answer();
+    fireEvent.click(button('Cancel'));
+    expect(shell.open[0]!.sent).toContainEqual({ type: 'cancel' });
+  });
+});
+
+describe('a sentence', () => {
+  test('stands in the list’s place', () => {
+    show([row()], { sentence: 'The kernel has died.' });
+    expect(screen.getByRole('status').textContent).toBe('The kernel has died.');
+    expect(screen.queryByRole('list')).toBeNull();
+  });
+
+  test('has the button that helps', () => {
+    const run = vi.fn();
+    const { draw } = show(null, { sentence: 'tunelab is not loaded.', action: { label: 'Load tunelab', run } });
+    fireEvent.click(within(screen.getByRole('status')).getByRole('button', { name: 'Load tunelab' }));
+    expect(run).toHaveBeenCalledOnce();
+    draw({ sentence: 'Asking the kernel…' });
+    expect(screen.queryByRole('button', { name: 'Load tunelab' })).toBeNull();
+  });
+});
+
+describe('below the list', () => {
+  test('is whose kernel it is', () => {
+    show([], { kernel: 'a.ipynb', tone: 'warn' });
+    const foot = screen.getByRole('contentinfo');
+    expect(foot.dataset.tone).toBe('warn');
+    expect(within(foot).getByTitle('a.ipynb').textContent).toBe('a.ipynb');
+  });
+
+  test.each<[string, MLflowLink | null, string | null, string | null]>([
+    ['opens', LINK, null, null],
+    ['is refused with the command', LINK, 'Jupyter cannot serve MLflow.', LINK.command],
+    ['is refused without a command', null, 'There is no kernel.', null]
+  ])('MLflow %s', async (_title, mlflow, refused, command) => {
+    shell.refused = refused;
+    show([], { mlflow });
+    fireEvent.click(button('Open MLflow'));
+    await act(() => Promise.resolve());
+    expect(shell.asked).toEqual([['mlflow', mlflow, 'MLflow']]);
+    expect(el.querySelector('.tunelab-notice p')?.firstChild?.textContent ?? null).toBe(refused);
+    expect(el.querySelector('.tunelab-notice code')?.textContent ?? null).toBe(command);
+  });
+
+  test('the refusal goes when it is closed', async () => {
+    shell.refused = 'no';
+    show([]);
+    fireEvent.click(button('Open MLflow'));
+    fireEvent.click(await screen.findByRole('button', { name: 'Close this notice' }));
+    expect(el.querySelector('.tunelab-notice')).toBeNull();
+  });
+});
+
+describe('text from models and data', () => {
+  const hostile = '<script>alert(1)</script><img src=x onerror=alert(1)>';
+  const ansi = `\x1b[31m${hostile}\x1b[0m`;
+
+  test.each<[string, string]>([
+    ['markup', hostile],
+    ['escape codes', ansi]
+  ])('with %s stays text in a row and in the job', (_title, raw) => {
+    show([row({ id: 'a-1', name: raw, model: raw, state: 'failed', reason: raw })]);
+    const [only] = rows();
+    expect(only).toBe(button(`${hostile}: Failed: ${hostile}. Open job a-1`));
+    expect(only!.getAttribute('aria-label')).not.toContain('\x1b');
+    const parts = [...only!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble')].map(text);
+    expect(parts).toEqual([hostile, `DPO · ${hostile}`, `Failed: ${hostile}`]);
+    fireEvent.click(only!);
+    shell.open[0]!.answer({ name: raw, model: raw });
+    expect(screen.getByRole('heading', { level: 3 }).textContent).toBe(hostile);
+    expect(el.querySelector('script, img')).toBeNull();
+  });
+
+  test.each(['sentence', 'kernel'])('stays text as the %s', where => {
+    show([], { [where]: hostile });
+    expect(screen.getByText(hostile)).toBeTruthy();
+    expect(el.querySelector('script, img')).toBeNull();
+  });
+});
