@@ -79,6 +79,10 @@ class JobFolder:
         loaded: dict[str, Any] = yaml.safe_load(self.spec_file.read_text(encoding="utf-8"))
         return loaded
 
+    def write_spec(self, spec: dict[str, Any]) -> None:
+        """Write the resolved spec."""
+        workspace.write_text(self.spec_file, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+
     def facts(self) -> dict[str, Any]:
         """Return what was noted at submit beside the spec: user, commit, tracking store, resolved model."""
         loaded: dict[str, Any] = json.loads((self.path / "submitted.json").read_text(encoding="utf-8"))
@@ -95,7 +99,7 @@ def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> JobFolder:
     folder = JobFolder(workspace.current().jobs / f"{name}-{stamp}-{secrets.token_hex(2)}")
     aside = folder.path.with_name(f".{folder.id}")
     aside.mkdir(mode=0o700)
-    workspace.write_text(aside / "spec.yaml", yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+    JobFolder(aside).write_spec(spec)
     workspace.write_json(aside / "submitted.json", facts)
     aside.rename(folder.path)
     return folder

@@ -51,12 +51,12 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def dtype(device: str) -> str:
-    """Return the number format for `device`: bfloat16 on a GPU of Ampere or later, else float32."""
+def dtype(device: str) -> str | None:
+    """Return the number format for `device`: bfloat16 on a GPU of Ampere or later; None where it is to be measured."""
     if device.startswith("cuda"):
         capability = dict(gpus())[int(device.partition(":")[2])]
         return "bfloat16" if capability >= 8.0 else "float32"
-    return "float32"
+    return None if device == "cpu" else "float32"
 
 
 def threads() -> int:

@@ -73,7 +73,9 @@ def prepare(
     merged = recipe.hyperparameters | hyperparameters
     _consistent(spec, hyperparameters, merged, eval_rows)
     if spec.technique == "dpo" and "precompute_ref_log_probs" not in hyperparameters:
-        merged["precompute_ref_log_probs"] = _precompute_pays(merged, train_rows, eval_rows)
+        # An adapter is its own reference when it is turned off; the weights of full fine-tuning would be there twice.
+        full = spec.adapter.type == "full"
+        merged["precompute_ref_log_probs"] = full and _precompute_pays(merged, train_rows, eval_rows)
 
     given = spec.adapter.model_dump(exclude_none=True)
     resolved = spec.model_copy(
@@ -181,7 +183,7 @@ def _space(spec: CustomizeSpec, model: find.ModelRef) -> None:
         # Where no config tells the shapes yet: an all-linear adapter of rank 16 has 4% of the weights or fewer.
         exact = find.lora_parameters(model.config, spec.adapter.r or 0) if model.config else None
         trained = model.params // 25 if exact is None else exact
-    bytes_each = 4 if spec.compute.dtype == "float32" or spec.adapter.type == "lora" else 2
+    bytes_each = 2 if spec.compute.dtype == "bfloat16" and spec.adapter.type == "full" else 4
     # Two checkpoints, the best, the one being written; the model in the job's folder and in MLflow's.
     needed = 4 * trained * 3 * bytes_each + 2 * trained * bytes_each + 50_000_000
     if model.kind == "catalog" and model.folder is None:

@@ -20,7 +20,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     @field_validator(
-        "r", "alpha", "dropout", "split", "seed", "max_restarts", "threads", mode="before", check_fields=False
+        "r", "alpha", "dropout", "split", "seed", "max_restarts", "threads", "tokens_per_batch", mode="before", check_fields=False
     )
     @classmethod
     def _truth_is_no_number(cls, value: Any) -> Any:
@@ -63,7 +63,20 @@ class Compute(_Strict):
     )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of the worker; by default all cores")
     dtype: Literal["float32", "bfloat16"] | None = Field(
-        None, description="number format of the weights; by default float32 on a CPU, bfloat16 on a GPU that has it"
+        None,
+        description="number format of the weights; by default bfloat16 on a GPU that has it, on a CPU what is measured "
+        "to be really faster",
+    )
+    kernels: Literal["fast", "trl"] | None = Field(
+        None,
+        description="fast: no padding, no unread logits; trl: TRL's own forward pass; by default fast where a trial "
+        "with the model gives TRL's results",
+    )
+    tokens_per_batch: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 24,
+        description="batches of rows of like length up to so many tokens, in place of a fixed number of rows",
     )
 
 

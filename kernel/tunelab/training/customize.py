@@ -41,6 +41,9 @@ def run(context: Context) -> None:
     aside = folder.checkpoints / ".writing"
     aside.mkdir(parents=True, exist_ok=True)
     trainer: Any = trainers.build(spec, aside, context.say)
+    # What the machine chose is part of the job: a replay of the spec does the same.
+    spec = trainer.spec
+    folder.write_spec(spec.model_dump(mode="json"))
     if context.stop.is_set():
         raise Stopped
     keeper = CheckpointCallback(context)

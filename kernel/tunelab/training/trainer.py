@@ -1,8 +1,12 @@
-"""From a resolved spec to TRL's own trainer: nothing is set that the spec does not say, and nothing it says is lost."""
+"""From a resolved spec to TRL's own trainer: nothing is set that the spec does not say, and nothing it says is lost.
+
+The trainers are TRL's. Under them the forward pass is `fast`, and DPO's reference comes from `reference`.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +16,40 @@ import peft
 import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl import DPOConfig, SFTConfig, SFTTrainer
 
 from tunelab.errors import ModelError, SpecError
 from tunelab.models import find, load
 from tunelab.spec import CustomizeSpec
+from tunelab.training import settle
+from tunelab.training.batches import ByTokens, TokenBatches
+from tunelab.training.reference import ReferenceDPOTrainer, References, identity
 from tunelab.training.rows import tables
 
+
+class Sft(ByTokens, SFTTrainer):
+    """TRL's trainer for supervised fine-tuning."""
+
+    def length_of(self, row: dict[str, Any]) -> int:
+        """Return a row's tokens."""
+        return len(row["input_ids"])
+
+
+class Dpo(ByTokens, ReferenceDPOTrainer):
+    """TRL's trainer for direct preference optimization."""
+
+    def length_of(self, row: dict[str, Any]) -> int:
+        """Return the tokens of both sequences of a pair, cut as the collator cuts them."""
+        limit = self.args.max_length or sys.maxsize
+        return sum(min(limit, len(row["prompt_ids"]) + len(row[f"{side}_ids"])) for side in ("chosen", "rejected"))
+
+
 #: technique -> TRL's config and trainer. A new technique of TRL's is added here, in `spec` and in `recipes`.
-TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer)}
+TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, Sft), "dpo": (DPOConfig, Dpo)}
 
 
 def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> Trainer:
-    """Return the trainer for a resolved spec, with model and rows loaded.
+    """Return the trainer for a resolved spec, with model and rows loaded; its `spec` says what the machine chose.
 
     Parameters
     ----------
@@ -42,19 +67,18 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
     """
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers|trl|peft")
-    assert spec.compute.threads is not None and spec.compute.dtype is not None
+    assert spec.compute.threads is not None
     torch.set_num_threads(spec.compute.threads)
     device = torch_device(spec.compute.device)
+    spec = settle.number_format(spec, say)
     say(f"loading {spec.model}")
     model, tokenizer = policy(spec, device, say)
     train, held = tables(spec, tokenizer)
     say(f"tokenizing {len(train):,} rows" + (f" and {len(held):,} held out" if held is not None else ""))
     _, trainer_class = TRAINERS[spec.technique]
     lora = spec.adapter.type == "lora" and not isinstance(model, peft.PeftModel)
-    if spec.hyperparameters.get("precompute_ref_log_probs"):
-        say("computing the reference model's log-probabilities, once for all rows")
     try:
-        trainer: Trainer = trainer_class(
+        trainer: Any = trainer_class(
             model=model,
             args=arguments(spec, output_dir, has_held_out=held is not None),
             train_dataset=train,
@@ -64,7 +88,26 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
         )
     except (ValueError, TypeError, NotImplementedError) as error:
         raise SpecError(f"TRL refuses these settings: {str(error).splitlines()[0]}") from error
-    return trainer
+    spec = settle.kernels(trainer, spec, say)
+    spec = settle.checkpointing(trainer, spec, say)
+    if spec.technique == "dpo":
+        _refer(trainer, spec, say)
+    if spec.compute.tokens_per_batch:
+        lengths = [trainer.length_of(row) for row in trainer.train_dataset]
+        trainer.token_batches = TokenBatches(lengths, spec.compute.tokens_per_batch, spec.seed)
+    trainer.spec = spec
+    return trainer  # type: ignore[no-any-return]
+
+
+def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> None:
+    """Let the reference's log-probabilities be computed once and kept, unless the reference is to change."""
+    ref = find.find(spec.model)
+    folders = [folder for folder in ((ref.base or ref).folder, ref.folder) if folder is not None]
+    who = identity(list(dict.fromkeys(folders)), settle.base(trainer.model), spec.compute.kernels or "")
+    trainer.use(References(who))
+    if spec.hyperparameters.get("precompute_ref_log_probs"):
+        say("computing the reference model's log-probabilities, once for all rows")
+        trainer.precompute()
 
 
 def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> transformers.TrainingArguments:
@@ -72,6 +115,8 @@ def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> tran
     config, _ = TRAINERS[spec.technique]
     own = {
         "output_dir": str(output_dir),
+        # Decided when the model is there to be measured (`settle`), unless it is given.
+        "gradient_checkpointing": spec.hyperparameters.get("gradient_checkpointing", False),
         "seed": spec.seed,
         "data_seed": spec.seed,
         "use_cpu": spec.compute.device == "cpu",
@@ -83,7 +128,7 @@ def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> tran
         "eval_strategy": "steps" if has_held_out else "no",
     }
     try:
-        return config(**spec.hyperparameters, **own)  # type: ignore[no-any-return]
+        return config(**(spec.hyperparameters | own))  # type: ignore[no-any-return]
     except (ValueError, TypeError) as error:
         raise SpecError(f"TRL refuses the hyperparameters: {str(error).splitlines()[0]}") from error
 
