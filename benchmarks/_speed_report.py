@@ -92,7 +92,8 @@ def report(results: list[Result]) -> list[str]:
         for way in WAYS:
             if way in result.settings or way in result.ended:
                 rows.append((result.name, way, *_cells(result, way)))
-    widths = [max(len(row[column]) for row in rows if len(row) == len(head)) for column in range(len(head))]
+    # A way that was ended has its reason in place of the numbers.
+    widths = [max(len(row[at]) for row in rows if at < 2 or len(row) == len(head)) for at in range(len(head))]
     lines, before = [], ""
     for row in rows:
         name = "" if row[0] == before else row[0]
