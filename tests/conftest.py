@@ -38,7 +38,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of tiny models with random weights, by family, each with tokenizer and chat template."""
     import torch
-    from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen3Config
+    from transformers import AutoModelForCausalLM, Gemma3TextConfig, GPTNeoXConfig, LlamaConfig, Qwen3Config
 
     root = tmp_path_factory.mktemp("models")
     tokenizer = _tokenizer()
@@ -55,7 +55,13 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    configs = {"llama": LlamaConfig(**shape), "qwen3": Qwen3Config(**shape), "gemma3": Gemma3TextConfig(**shape)}
+    neox = {name: value for name, value in shape.items() if name not in ("num_key_value_heads", "head_dim")}
+    configs = {
+        "llama": LlamaConfig(**shape),
+        "qwen3": Qwen3Config(**shape),
+        "gemma3": Gemma3TextConfig(**shape),
+        "gpt-neox": GPTNeoXConfig(**neox),
+    }
     folders = {}
     for family, config in configs.items():
         torch.manual_seed(0)

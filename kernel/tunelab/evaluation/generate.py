@@ -69,7 +69,7 @@ def merge(model: str, target: str) -> dict[str, Any]:
 
 def _load(folder: Path) -> Any:
     device = machine.device("auto")
-    dtype = machine.dtype(device)
+    dtype = machine.dtype(device) or "float32"
     if device.startswith("cuda"):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", device.partition(":")[2])
         device = "cuda:0"

@@ -171,7 +171,7 @@ def _precompute_pays(hyperparameters: dict[str, Any], train_rows: int, eval_rows
     total = steps(hyperparameters, train_rows)
     batch = int(hyperparameters["per_device_train_batch_size"]) * hyperparameters.get("gradient_accumulation_steps", 1)
     as_needed = total * batch + (evaluations(hyperparameters, total) * eval_rows if eval_rows else 0)
-    return bool(train_rows + eval_rows < as_needed)
+    return bool(train_rows + eval_rows <= as_needed)
 
 
 def _space(spec: CustomizeSpec, model: find.ModelRef) -> None:

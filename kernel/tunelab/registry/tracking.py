@@ -100,8 +100,9 @@ class RunTracker:
         self.journal.append("artifact", kind="model", uri=source, name=entry.label)
 
     def finish(self, status: str, reason: str | None) -> None:
-        """Give the run its true final status, and the worker's log."""
+        """Give the run its true final status, the worker's log, and the spec with what the worker chose."""
         assert self.run_id is not None
+        self._note_choices()
         if reason:
             self.client.set_tag(self.run_id, "tunelab.reason", reason[:5000])
         with tempfile.TemporaryDirectory(prefix="tunelab-") as aside:
@@ -111,11 +112,25 @@ class RunTracker:
             self.client.log_artifacts(self.run_id, aside, artifact_path="job")
         self.client.set_terminated(self.run_id, status=_STATUS[status])
 
+    def _note_choices(self) -> None:
+        """Log what the spec says now and did not when the run was made: what only the worker could measure."""
+        assert self.run_id is not None
+        self.spec = self.folder.spec()
+        known = self.client.get_run(self.run_id).data.params
+        new = [Param(clean(name), _text(value)) for name, value in flatten(self.spec) if clean(name) not in known]
+        if new:
+            self.client.log_batch(self.run_id, params=new)
+            self.client.set_tag(self.run_id, "tunelab.device", self._device())
+            self.client.log_artifact(self.run_id, str(self.folder.spec_file))
+
+    def _device(self) -> str:
+        compute = self.spec["compute"]
+        return ", ".join(filter(None, [compute["device"], f"{compute['threads']} threads", compute["dtype"]]))
+
     def _artifacts(self, kind: str) -> list[Event]:
         return [e for e in read(self.folder.journal) if e["type"] == "artifact" and e["kind"] == kind]
 
     def _tags(self) -> dict[str, str]:
-        compute = self.spec["compute"]
         tags = {
             "mlflow.user": self.facts["user"],
             "mlflow.source.name": "tunelab",
@@ -125,7 +140,7 @@ class RunTracker:
             "tunelab.technique": self.spec["technique"],
             "tunelab.model": self.spec["model"],
             "tunelab.dataset": self.spec["dataset"],
-            "tunelab.device": f"{compute['device']}, {compute['threads']} threads, {compute['dtype']}",
+            "tunelab.device": self._device(),
             "tunelab.platform": platform.platform(),
             "version.python": platform.python_version(),
         }

@@ -20,7 +20,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     @field_validator(
-        "r", "alpha", "dropout", "split", "seed", "max_restarts", "threads", "tokens_per_batch", mode="before", check_fields=False
+        "r",
+        "alpha",
+        "dropout",
+        "split",
+        "seed",
+        "max_restarts",
+        "threads",
+        "tokens_per_batch",
+        mode="before",
+        check_fields=False,
     )
     @classmethod
     def _truth_is_no_number(cls, value: Any) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunelab.jobs.context import Context
+from tunelab.training.fast.forward import Work
 
 _PROGRESS_EVERY_S = 0.2
 #: The trainer's summaries of a whole run or evaluation, which are no points of a curve.
@@ -18,22 +20,59 @@ _SUMMARIES = ("train_", "total_flos", "eval_runtime", "eval_samples_per_second",
 COMPLETE = ".complete"
 
 
+class Pace:
+    """How much of the machine's matrix rate the last steps used, held-out evaluations aside.
+
+    Parameters
+    ----------
+    work
+        What the forward pass counts, or None where TRL's own does not.
+    rate
+        Operations a second that the machine was measured to do.
+    """
+
+    def __init__(self, work: Work | None, rate: float) -> None:
+        self.work = work
+        self.rate = rate
+        self._begin = (0.0, 0.0)
+        self._steps: deque[tuple[float, float]] = deque(maxlen=8)
+
+    def begin(self) -> None:
+        """Note the begin of a step."""
+        self._begin = (time.monotonic(), self.work.operations if self.work else 0.0)
+
+    def end(self) -> float | None:
+        """Note the end of a step, and return the share that the last steps used, from 0 to about 1."""
+        if self.work is None:
+            return None
+        begun, before = self._begin
+        self._steps.append((time.monotonic() - begun, self.work.operations - before))
+        seconds = sum(taken for taken, _ in self._steps)
+        return sum(done for _, done in self._steps) / seconds / self.rate
+
+
 class JournalCallback(TrainerCallback):
     """Writes progress and metrics to the journal, evaluates at the end, and stops when the job is asked to."""
 
-    def __init__(self, context: Context, held_out_rows: int) -> None:
+    def __init__(self, context: Context, held_out_rows: int, pace: Pace) -> None:
         self.context = context
         self.held_out_rows = held_out_rows
+        self.pace = pace
         self._told = 0.0
         self._begin: tuple[int, float] | None = None
         self._evaluating = 0.0
         self._evaluated_s = 0.0
         self._one_evaluation_s = 0.0
 
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock of the step."""
+        self.pace.begin()
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Tell the progress; ask for the last evaluation and checkpoint, or for the stop."""
         step, total = state.global_step, state.max_steps
         now = time.monotonic()
+        share = self.pace.end()
         if self._begin is None:
             # The first step also warms up: the pace is taken from there on.
             self._begin, self._evaluated_s = (step, now), 0.0
@@ -41,7 +80,7 @@ class JournalCallback(TrainerCallback):
             self._told = now
             done, since = step - self._begin[0], now - self._begin[1] - self._evaluated_s
             eta = (total - step) * since / done + self._evaluations_s(state) if done > 0 else None
-            self.context.journal.append("progress", step=step, total=total, eta_s=eta)
+            self.context.journal.append("progress", step=step, total=total, eta_s=eta, share=share)
         if self.context.stop.is_set():
             control.should_save = control.should_training_stop = True
         elif step >= total:

@@ -11,8 +11,9 @@ from transformers import PrinterCallback
 
 from tunelab.jobs.context import Context, Stopped
 from tunelab.spec import CustomizeSpec
+from tunelab.training import speed
 from tunelab.training import trainer as trainers
-from tunelab.training.callbacks import CheckpointCallback, JournalCallback
+from tunelab.training.callbacks import CheckpointCallback, JournalCallback, Pace
 
 #: Files of a checkpoint that are the trainer's and not the model's.
 _NOT_THE_MODEL = (
@@ -47,7 +48,9 @@ def run(context: Context) -> None:
     if context.stop.is_set():
         raise Stopped
     keeper = CheckpointCallback(context)
-    trainer.add_callback(JournalCallback(context, len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0))
+    held_out = len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0
+    rate = speed.rate(trainer.model.device.type, spec.compute.dtype or "float32")
+    trainer.add_callback(JournalCallback(context, held_out, Pace(trainer.work, rate)))
     trainer.add_callback(keeper)
     # Its lines are the journal's metrics once more.
     trainer.remove_callback(PrinterCallback)

@@ -17,6 +17,7 @@ from tunelab import task
 from tunelab.jobs.prepare import evaluations, steps
 from tunelab.spec import CustomizeSpec
 from tunelab.training import trainer as trainers
+from tunelab.training.batches import TokenBatches
 
 _SAMPLED_BATCHES = 200
 
@@ -25,12 +26,12 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Return counts of tokens and an estimate of steps, seconds and bytes for a resolved spec.
 
     The time rests on one real step with a batch of middling length after one with the longest rows, scaled by the
-    tokens that batches of this size have with their padding. A forward pass counts as one, a backward pass as two, the
-    reference model's as one more.
+    tokens that batches of these rows have, with their padding where TRL's own path pads. A backward pass counts as one
+    forward pass, and as two where all weights are trained. References that the workspace has cost nothing.
     """
     resolved = CustomizeSpec.model_validate(spec)
     settings = resolved.hyperparameters
-    # Lengths are wanted before truncation, and reference passes are measured inside the step.
+    # Lengths are wanted before truncation, and reference passes are reckoned apart.
     whole = {**settings, "max_length": None}
     whole |= {"precompute_ref_log_probs": False} if resolved.technique == "dpo" else {"packing": False}
     with tempfile.TemporaryDirectory(prefix="tunelab-") as folder:
@@ -39,32 +40,29 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     lengths = [_length(row) for row in trainer.train_dataset]
     held = [_length(row) for row in trainer.eval_dataset] if trainer.eval_dataset is not None else []
     cut = [length for length in lengths + held if length > limit]
-    kept = [min(length, limit) for length in lengths]
+    trainer.args.max_length = settings.get("max_length")
+    costs = [min(trainer.length_of(row), 2 * limit) for row in trainer.train_dataset]
+    held_costs = [min(trainer.length_of(row), 2 * limit) for row in trainer.eval_dataset or ()]
 
-    rows = -(-sum(kept) // limit) if settings.get("packing") else len(kept)
-    total = steps(settings, rows)
-    batch = min(settings["per_device_train_batch_size"], len(kept))
-    accumulated = settings.get("gradient_accumulation_steps", 1)
-    padded = _padded(kept, batch, resolved)
-    by_length = sorted(range(len(kept)), key=lambda row: kept[row])
-    middle = min(max(len(kept) // 2 - batch // 2, 0), len(kept) - batch)
+    total, per_step = _batches(resolved, trainer, costs)
+    batch = min(settings["per_device_train_batch_size"], len(costs))
+    by_length = sorted(range(len(costs)), key=lambda row: costs[row])
+    middle = min(max(len(costs) // 2 - batch // 2, 0), len(costs) - batch)
     task.say("one step with the longest rows")
     _step(trainer, by_length[-batch:], limit)
     task.say("one step of middling rows")
     chosen = by_length[middle : middle + batch]
     seconds = _step(trainer, chosen, limit)
-    per_token = seconds / (batch * max(kept[row] for row in chosen) * _sequences(resolved))
+    per_token = seconds / _width(trainer, [costs[row] for row in chosen])
 
-    forward = per_token / (4 if resolved.technique == "dpo" else 3)
-    precomputed = resolved.technique == "dpo" and bool(settings.get("precompute_ref_log_probs"))
-    step_s = padded * accumulated * (per_token - (forward if precomputed else 0))
-    eval_tokens = sum(min(length, limit) for length in held) * _sequences(resolved)
-    passes = 2 if resolved.technique == "dpo" and not precomputed else 1
-    eval_s = eval_tokens * forward * passes * evaluations(settings, total) if held else 0.0
-    reference_s = (sum(kept) * 2 + eval_tokens) * forward if precomputed else 0.0
+    forward = per_token / (2 if resolved.adapter.type == "lora" else 3)
+    eval_tokens = sum(held_costs)
+    eval_s = eval_tokens * forward * evaluations(settings, total) if held else 0.0
+    reference_s = _reference_tokens(resolved, trainer, costs, held_costs, total) * forward
     trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    step_s = per_step * per_token
     return {
-        "tokens": sum(kept),
+        "tokens": sum(min(length, limit) for length in lengths),
         "eval_tokens": sum(min(length, limit) for length in held),
         "longest": max(lengths + held),
         "median": int(statistics.median(lengths)),
@@ -80,6 +78,38 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _batches(spec: CustomizeSpec, trainer: Any, costs: list[int]) -> tuple[int, float]:
+    """Return how many steps there are, and the mean number of tokens that one computes."""
+    settings = spec.hyperparameters
+    accumulated = settings.get("gradient_accumulation_steps", 1)
+    if spec.compute.tokens_per_batch:
+        drawn = TokenBatches(costs, spec.compute.tokens_per_batch, spec.seed).batches
+        count = len(drawn)
+        width = statistics.mean(_width(trainer, [costs[row] for row in rows]) for rows in drawn)
+        return steps(settings | {"per_device_train_batch_size": 1}, count), width * accumulated
+    rows = -(-sum(costs) // settings["max_length"]) if settings.get("packing") else len(costs)
+    batch = min(settings["per_device_train_batch_size"], len(costs))
+    draw = random.Random(spec.seed)
+    width = statistics.mean(_width(trainer, draw.sample(costs, batch)) for _ in range(_SAMPLED_BATCHES))
+    return steps(settings, rows), width * accumulated
+
+
+def _width(trainer: Any, costs: list[int]) -> float:
+    """Return the tokens that a batch of rows computes: with TRL's own path as if each were the longest."""
+    return float(max(costs) * len(costs) if trainer.spec.compute.kernels == "trl" else sum(costs))
+
+
+def _reference_tokens(spec: CustomizeSpec, trainer: Any, costs: list[int], held_costs: list[int], total: int) -> float:
+    """Return the tokens of the pairs whose reference log-probabilities are wanted and not there."""
+    if spec.technique != "dpo":
+        return 0.0
+    settings = spec.hyperparameters
+    each_step = settings["per_device_train_batch_size"] * settings.get("gradient_accumulation_steps", 1)
+    seen = 1.0 if settings.get("precompute_ref_log_probs") else min(1.0, total * each_step / len(costs))
+    unknown = trainer.unknown(trainer.train_dataset), trainer.unknown(trainer.eval_dataset or ())
+    return float(sum(costs) * unknown[0] * seen + sum(held_costs) * unknown[1])
+
+
 def _length(row: dict[str, Any]) -> int:
     """Return a row's tokens; for DPO those of prompt and the longer answer."""
     if "chosen_ids" in row:
@@ -87,22 +117,15 @@ def _length(row: dict[str, Any]) -> int:
     return len(row["input_ids"])
 
 
-def _sequences(spec: CustomizeSpec) -> int:
-    return 2 if spec.technique == "dpo" else 1
-
-
-def _padded(lengths: list[int], batch: int, spec: CustomizeSpec) -> float:
-    """Return the mean number of tokens of a batch with padding, over random batches of these rows."""
-    draw = random.Random(spec.seed)
-    drawn = [max(draw.sample(lengths, batch)) for _ in range(_SAMPLED_BATCHES)]
-    return statistics.mean(drawn) * batch * _sequences(spec)
-
-
 def _step(trainer: Any, rows: list[int], limit: int) -> float:
     """Return the seconds of one forward and backward pass over some rows; gradients are dropped."""
     trainer.data_collator.max_length = limit if limit < sys.maxsize else None
     batch = trainer.data_collator([_cut(trainer.train_dataset[row], limit) for row in rows])
     inputs = trainer._prepare_inputs(batch)
+    if "completion_mask" in inputs and "labels" not in inputs:
+        # Any reference serves: what it costs is reckoned apart.
+        none = torch.zeros(len(rows), device=inputs["input_ids"].device)
+        inputs |= {"ref_chosen_logps": none, "ref_rejected_logps": none}
     trainer.model.train()
     begin = time.perf_counter()
     trainer.compute_loss(trainer.model, inputs).backward()

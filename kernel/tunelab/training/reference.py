@@ -1,7 +1,7 @@
 """The reference model's log-probabilities of DPO, computed once a row and kept on disk by content.
 
-A row's value does not depend on its neighbours: on a CPU each pair is computed alone, so that the second epoch, the
-second job and the same job in another workspace meet the same bits.
+A row's value does not depend on its neighbours (`fast.forward`), so the second epoch, the second job and the same job
+in another workspace meet the same bits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 from trl import DPOTrainer
+from trl.trainer.utils import pad
 
 from tunelab import workspace
 from tunelab.training.fast import forward
@@ -44,7 +45,7 @@ class References:
             "CREATE TABLE IF NOT EXISTS logps (pair BLOB PRIMARY KEY, chosen REAL, rejected REAL) WITHOUT ROWID"
         )
 
-    def of(self, trainer: DPOTrainer, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def of(self, trainer: ReferenceDPOTrainer, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities of the chosen and of the rejected answers of a batch, each of shape (pairs,)."""
         pairs = _pairs(inputs)
         keys = [self._key(trainer, pair) for pair in pairs]
@@ -56,22 +57,20 @@ class References:
         values = torch.tensor([known[key] for key in keys], dtype=torch.float32, device=inputs["input_ids"].device)
         return values[:, 0], values[:, 1]
 
-    def _compute(self, trainer: DPOTrainer, missing: dict[bytes, dict[str, Tensor]]) -> dict[bytes, Any]:
-        model = trainer.ref_model or trainer.model
-        alone = trainer.accelerator.device.type == "cpu"
-        groups = [[pair] for pair in missing.values()] if alone else [list(missing.values())]
-        chosen: list[float] = []
-        rejected: list[float] = []
+    def has(self, trainer: ReferenceDPOTrainer, inputs: dict[str, Any]) -> bool:
+        """Return whether those of a whole batch are there."""
+        return all(self._get(self._key(trainer, pair)) is not None for pair in _pairs(inputs))
+
+    def _compute(self, trainer: ReferenceDPOTrainer, missing: dict[bytes, dict[str, Tensor]]) -> dict[bytes, Any]:
+        model: Any = trainer.ref_model or trainer.model
         training = model.training
         model.eval()
         with forward.log_probs_only():
-            for group in groups:
-                found = trainer.compute_ref_log_probs(model, trainer.data_collator_for(group))
-                chosen += found[0].tolist()
-                rejected += found[1].tolist()
+            compute: Any = trainer.compute_ref_log_probs
+            chosen, rejected = compute(model, trainer.padded(list(missing.values())))
         model.train(training)
         self.computed += len(missing)
-        fresh = dict(zip(missing, zip(chosen, rejected, strict=True), strict=True))
+        fresh = dict(zip(missing, zip(chosen.tolist(), rejected.tolist(), strict=True), strict=True))
         with _transaction(self._store):
             self._store.executemany(
                 "INSERT OR IGNORE INTO logps VALUES (?, ?, ?)", [(key, *value) for key, value in fresh.items()]
@@ -84,7 +83,7 @@ class References:
         ).fetchone()
         return found
 
-    def _key(self, trainer: DPOTrainer, pair: dict[str, Tensor]) -> bytes:
+    def _key(self, trainer: ReferenceDPOTrainer, pair: dict[str, Tensor]) -> bytes:
         digest = hashlib.blake2b(self.identity, digest_size=24)
         digest.update(f"|{trainer.ld_alpha}|".encode())
         for name, tensor in pair.items():
@@ -105,14 +104,22 @@ class ReferenceDPOTrainer(DPOTrainer):
     def precompute(self) -> None:
         """Compute the reference's log-probabilities of all rows, as `precompute_ref_log_probs` asks for."""
         assert self.references is not None
-        for dataset in (self.train_dataset, self.eval_dataset):
-            for row in dataset or ():
-                self.references.of(self, self._prepare_inputs(self.data_collator([row])))
+        settings: Any = self.args
+        size = settings.precompute_ref_batch_size or settings.per_device_train_batch_size
+        datasets: tuple[Any, Any] = (self.train_dataset, self.eval_dataset)
+        for dataset in datasets:
+            every = list(dataset or ())
+            for begin in range(0, len(every), size):
+                self.references.of(self, self._prepare_inputs(self.data_collator(every[begin : begin + size])))
 
-    def data_collator_for(self, pairs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def unknown(self, dataset: Any) -> float:
+        """Return the share of a dataset's rows whose reference log-probabilities are not there yet."""
+        assert self.references is not None
+        rows = list(dataset)
+        return sum(not self.references.has(self, self.data_collator([row])) for row in rows) / max(1, len(rows))
+
+    def padded(self, pairs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return pairs without padding as one padded batch, chosen answers first."""
-        from trl.trainer.utils import pad
-
         batch = {}
         for name, value in (("input_ids", self._tokenizer.pad_token_id), ("attention_mask", 0), ("completion_mask", 0)):
             rows = [pair[f"{side}_{name}"] for side in ("chosen", "rejected") for pair in pairs]
@@ -126,7 +133,7 @@ class ReferenceDPOTrainer(DPOTrainer):
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         if self.references is not None and "ref_chosen_logps" not in inputs:
             inputs["ref_chosen_logps"], inputs["ref_rejected_logps"] = self.references.of(self, inputs)
-        return super()._compute_loss(model, inputs, return_outputs)
+        return super()._compute_loss(model, inputs, return_outputs)  # type: ignore[no-untyped-call]
 
 
 def identity(folders: list[Path], model: PreTrainedModel, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What the machine decides of a job, said with its reason and kept in the resolved spec, so that a replay does the same.
+"""What the machine decides of a job, said with its reason and kept in the resolved spec: a replay does the same.
 
 Every choice can be made by hand: ``compute.dtype``, ``compute.kernels``, ``compute.threads`` and
 ``hyperparameters.gradient_checkpointing``.
@@ -25,7 +25,7 @@ _TRIAL_TOKENS = 48
 
 
 def number_format(spec: CustomizeSpec, say: Callable[[str], None]) -> CustomizeSpec:
-    """Return the spec with `compute.dtype` decided: on a CPU bfloat16 for an adapter, if it is measured to be faster."""
+    """Return the spec with `compute.dtype` decided: on a CPU bfloat16 for an adapter, if it is measured faster."""
     if spec.compute.dtype is not None:
         return spec
     found = speed.machine("cpu")
@@ -57,7 +57,7 @@ def checkpointing(trainer: Any, spec: CustomizeSpec, say: Callable[[str], None])
     wanted = needed > _ROOM * free
     if wanted:
         say(f"activations are computed twice: a step would need {needed / 1e9:.1f} of {free / 1e9:.1f} GB")
-        trainer.args.gradient_checkpointing = True
+        trainer.args.activation_checkpointing = True
         if isinstance(trainer.model, peft.PeftModel):
             trainer.model.enable_input_require_grads()
     settled = dict(sorted((spec.hyperparameters | {"gradient_checkpointing": wanted}).items()))
@@ -78,7 +78,7 @@ def memory(trainer: Any, spec: CustomizeSpec) -> float:
     else:
         tokens = sum(lengths[:rows])
     trained = sum(p.numel() * 4 for p in trainer.model.parameters() if p.requires_grad)
-    return _kept_per_token(trainer) * tokens + 3 * trained
+    return float(_kept_per_token(trainer) * tokens + 3 * trained)
 
 
 def _make_fast(trainer: Any, spec: CustomizeSpec) -> None:
@@ -97,7 +97,7 @@ def _make_fast(trainer: Any, spec: CustomizeSpec) -> None:
 def _with_liger(model: PreTrainedModel) -> None:
     """Use Liger's kernels for norms, rotary embeddings and MLPs where they are installed; not run on a GPU yet."""
     from transformers.integrations.liger import apply_liger_kernel
-    from transformers.utils import is_liger_kernel_available
+    from transformers.utils.import_utils import is_liger_kernel_available
 
     if is_liger_kernel_available():
         apply_liger_kernel(model, {"fused_linear_cross_entropy": False, "cross_entropy": False})
@@ -105,7 +105,8 @@ def _with_liger(model: PreTrainedModel) -> None:
 
 def base(model: Any) -> PreTrainedModel:
     """Return the language model inside PEFT's wrapper."""
-    return model.get_base_model() if isinstance(model, peft.PeftModel) else model
+    found: Any = model.get_base_model() if isinstance(model, peft.PeftModel) else model
+    return found  # type: ignore[no-any-return]
 
 
 def _kept_per_token(trainer: Any) -> float:
@@ -121,7 +122,7 @@ def _kept_per_token(trainer: Any) -> float:
     weights = {parameter.data_ptr() for parameter in model.parameters()}
     # Two rows with nothing in common, since two are a pair.
     ids = torch.arange(2 * _TRIAL_TOKENS, device=model.device).reshape(2, -1)
-    ids %= model.get_input_embeddings().weight.shape[0]
+    ids %= model.config.get_text_config().vocab_size
     with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids, fused_lm_head=True)
     return sum(kept.values()) / (2 * _TRIAL_TOKENS)

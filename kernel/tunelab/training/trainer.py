@@ -23,11 +23,21 @@ from tunelab.models import find, load
 from tunelab.spec import CustomizeSpec
 from tunelab.training import settle
 from tunelab.training.batches import ByTokens, TokenBatches
+from tunelab.training.fast import Work
 from tunelab.training.reference import ReferenceDPOTrainer, References, identity
 from tunelab.training.rows import tables
 
 
-class Sft(ByTokens, SFTTrainer):
+class Tuned(ByTokens):
+    """What each of the trainers has besides TRL's own."""
+
+    #: The spec with what the machine chose.
+    spec: CustomizeSpec
+    #: What the fast forward pass counts; None where TRL's own is used.
+    work: Work | None = None
+
+
+class Sft(Tuned, SFTTrainer):
     """TRL's trainer for supervised fine-tuning."""
 
     def length_of(self, row: dict[str, Any]) -> int:
@@ -35,12 +45,13 @@ class Sft(ByTokens, SFTTrainer):
         return len(row["input_ids"])
 
 
-class Dpo(ByTokens, ReferenceDPOTrainer):
+class Dpo(Tuned, ReferenceDPOTrainer):
     """TRL's trainer for direct preference optimization."""
 
     def length_of(self, row: dict[str, Any]) -> int:
         """Return the tokens of both sequences of a pair, cut as the collator cuts them."""
-        limit = self.args.max_length or sys.maxsize
+        settings: Any = self.args
+        limit = settings.max_length or sys.maxsize
         return sum(min(limit, len(row["prompt_ids"]) + len(row[f"{side}_ids"])) for side in ("chosen", "rejected"))
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from tunelab.training.fast.row import Block
 
@@ -86,7 +86,7 @@ def attend(
         return _on_gpu(query, key, value, scale, sliding_window, blocks), None
     lengths = [block.length for block in blocks]
     # `split` gathers its gradients in one tensor; slices would each make one of the row's full size.
-    queries, keys, values = (tensor.split(lengths, 2) for tensor in (query, key, value))
+    queries, keys, values = (torch.split(tensor, lengths, 2) for tensor in (query, key, value))
     outputs = []
     for index, block in enumerate(blocks):
         q, k, v = queries[index], keys[index], values[index]
@@ -190,10 +190,9 @@ def _layout(blocks: tuple[Block, ...], device: torch.device) -> tuple[Tensor, Te
         gather += [*range(starts[block.after], starts[block.after] + block.prefix)] if block.prefix else []
         gather += range(starts[index], starts[index + 1])
     shared = any(block.prefix for block in blocks)
-    kind = {"dtype": torch.int32, "device": device}
     return (
-        torch.tensor(starts, **kind),
-        torch.tensor(ends_k, **kind),
+        torch.tensor(starts, dtype=torch.int32, device=device),
+        torch.tensor(ends_k, dtype=torch.int32, device=device),
         torch.tensor(gather, device=device) if shared else None,
     )
 

@@ -26,6 +26,8 @@ from tunelab.training.fast.row import SHARE_FROM, Row, pack
 
 #: What TRL's collators add to a row that is packed already; the blocks say it here.
 _OF_THE_COLLATOR = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx")
+#: The tables of a batch, in the order that `pack` takes them.
+_TABLES = ("input_ids", "labels", "attention_mask", "position_ids")
 _PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
 
 
@@ -119,18 +121,43 @@ def _fast(
     model: PreTrainedModel, given: dict[str, Any], fields: tuple[str, ...], pairs: bool, share_from: int, work: Work
 ) -> FusedCausalLMOutput:
     labels = given["labels"]
-    row = pack(
-        given["input_ids"], labels, given.get("attention_mask"), given.get("position_ids"), pairs, share_from
-    )
-    work.add(model, row)
-    hidden = _hidden(model, row)
-    found = log_probs(hidden.index_select(0, row.source), head_of(model), row.labels, fields)
-    shape = (labels.shape[0], labels.shape[1] - 1)
-    table = {name: _spread(values, row.target, shape) for name, values in found.items()}
-    mask = labels[:, 1:] != -100
+    width = labels.shape[1] - 1
+    rows, targets = [], []
+    for group in _groups(labels, pairs):
+        ids, wanted, mask, positions = (_of(given, name, group) for name in _TABLES)
+        assert ids is not None and wanted is not None
+        rows.append(pack(ids, wanted, mask, positions, pairs, share_from))
+        place, offset = rows[-1].target // width, rows[-1].target % width
+        targets.append(group[place] * width + offset)
+    found = []
+    for row in rows:
+        work.add(model, row)
+        hidden = _hidden(model, row)
+        found.append(log_probs(hidden.index_select(0, row.source), head_of(model), row.labels, fields))
+    target = torch.cat(targets)
+    table = {
+        name: _spread(torch.cat([part[name] for part in found]), target, (len(labels), width)) for name in found[0]
+    }
+    trained = labels[:, 1:] != -100
     divisor = given.get("num_items_in_batch")
-    loss = -table["log_probs"].sum() / (mask.sum().clamp(min=1) if divisor is None else divisor)
-    return FusedCausalLMOutput(loss=loss, label_mask=mask, **table)
+    loss = -table["log_probs"].sum() / (trained.sum().clamp(min=1) if divisor is None else divisor)
+    return FusedCausalLMOutput(loss=loss, label_mask=trained, **table)
+
+
+def _groups(labels: Tensor, pairs: bool) -> list[Tensor]:
+    """Return which sequences of a batch are computed together: all, but pairs without gradients each alone on a CPU.
+
+    A product's last bits depend on how many rows it has. So the reference of a pair, and what it is compared with on
+    held-out rows, do not depend on the pair's neighbours, and a policy that is its reference has a margin of zero.
+    """
+    every = torch.arange(len(labels), device=labels.device)
+    if not pairs or torch.is_grad_enabled() or labels.device.type != "cpu":
+        return [every]
+    return list(every.view(2, -1).T)
+
+
+def _of(given: dict[str, Any], name: str, group: Tensor) -> Tensor | None:
+    return None if given.get(name) is None else given[name][group]
 
 
 def _hidden(model: PreTrainedModel, row: Row) -> Tensor:
@@ -208,17 +235,18 @@ def _try(model: PreTrainedModel, trls: Callable[..., Any], fields: tuple[str, ..
     try:
         with torch.no_grad():
             expected = trls(**batch, fused_lm_head=True)
-            _attend_by(model, attention.NAME)
-            with attention.watched(seen):
-                found = _fast(model, batch, fields, pairs, 2, Work())
+        _attend_by(model, attention.NAME)
+        # With gradients, since it is then that a row holds several sequences.
+        with torch.enable_grad(), attention.watched(seen):
+            found = _fast(model, batch, fields, pairs, 2, Work())
     except (attention.Unsupported, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise Refused(f"a trial of the fast path failed: {str(error).splitlines()[0][:200]}") from error
     finally:
         model.train(training)
     _refuse_lost_windows(model, seen)
     limit = _PROBE_TOLERANCE.get(model.dtype, 0.15)
-    off = max(float((getattr(found, name).float() - getattr(expected, name).float()).abs().max())
-              for name in ("log_probs", *(name for name in fields if name not in ("is_top1",))))  # fmt: skip
+    compared = ("log_probs", *(name for name in fields if name != "is_top1"))
+    off = max(float((getattr(found, name).detach() - getattr(expected, name)).abs().max()) for name in compared)
     if not off <= limit:
         raise Refused(f"a trial of the fast path was off by {off:.2g}")
 
@@ -226,7 +254,7 @@ def _try(model: PreTrainedModel, trls: Callable[..., Any], fields: tuple[str, ..
 def _trial(model: PreTrainedModel) -> dict[str, Tensor]:
     """Return a batch of two pairs, of 5 to 9 random tokens, with a common start of 3."""
     generator = torch.Generator().manual_seed(0)
-    vocabulary = model.get_input_embeddings().weight.shape[0]
+    vocabulary = model.config.get_text_config().vocab_size
     ids = torch.randint(0, vocabulary, (4, 9), generator=generator)
     ids[2:, :3] = ids[:2, :3]
     mask = (torch.arange(9) < torch.tensor([[9], [6], [7], [5]])).long()
@@ -248,4 +276,6 @@ def _refuse_lost_windows(model: PreTrainedModel, seen: list[int | None]) -> None
     else:
         expected = layers if window and getattr(config, "use_sliding_window", True) else 0
     if layers == 0 or sum(each is not None for each in seen) != expected:
-        raise Refused("its attention does not go through transformers' interface, or keeps its sliding window to itself")
+        raise Refused(
+            "its attention does not go through transformers' interface, or keeps its sliding window to itself"
+        )

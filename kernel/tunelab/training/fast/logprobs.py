@@ -26,7 +26,7 @@ FIELDS = ("entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 
 @dataclass(frozen=True)
 class Head:
-    """A language model's head: ``logits = cap * tanh(scale * (hidden @ weight.T + bias) / cap)``, or without the cap."""
+    """A language model's head: ``logits = cap * tanh(scale * (hidden @ weight.T + bias) / cap)``, or without cap."""
 
     weight: Tensor
     bias: Tensor | None = None
@@ -57,8 +57,8 @@ def log_probs(hidden: Tensor, head: Head, labels: Tensor, fields: tuple[str, ...
     """
     unknown = set(fields) - set(FIELDS)
     assert not unknown, unknown
-    weight, bias = head.weight, head.bias
-    found = _LogProbs.apply(hidden, weight, bias, labels, head.scale, head.softcap, fields)
+    apply: Any = _LogProbs.apply
+    found = apply(hidden, head.weight, head.bias, labels, head.scale, head.softcap, fields)
     return dict(zip(("log_probs", *fields), found, strict=True))
 
 
@@ -172,5 +172,3 @@ def _to_direction(negative_probabilities: Tensor, labels: Tensor, slope: Tensor 
     negative_probabilities.scatter_add_(-1, labels, torch.ones_like(labels, dtype=negative_probabilities.dtype))
     if slope is not None:
         negative_probabilities *= slope
-
-

@@ -25,7 +25,7 @@ def fuse(model: nn.Module) -> int:
     int
         How many layers have such an adapter.
     """
-    layers = [module for module in model.modules() if type(module) is Linear and _can_fuse(module)]
+    layers: list[Any] = [module for module in model.modules() if type(module) is Linear and _can_fuse(module)]
     for layer in layers:
         layer.forward = types.MethodType(_forward, layer)
     return len(layers)
@@ -36,18 +36,23 @@ def _can_fuse(layer: Linear) -> bool:
     return type(base) is nn.Linear and base.weight.dtype.is_floating_point and not base.weight.requires_grad
 
 
-def _forward(layer: Linear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    name = layer.active_adapters[0] if len(layer.active_adapters) == 1 else None
+def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     plain = not (args or kwargs or layer.disable_adapters or layer.merged or torch.is_autocast_enabled(x.device.type))
-    if not plain or name not in layer.lora_A or name in layer.lora_variant or not torch.is_grad_enabled():
-        return Linear.forward(layer, x, *args, **kwargs)  # type: ignore[no-any-return]
-    down, up = layer.lora_A[name], layer.lora_B[name]
-    base = layer.get_base_layer()
-    if up.bias is not None or not x.dtype == down.weight.dtype == base.weight.dtype:
-        return Linear.forward(layer, x, *args, **kwargs)  # type: ignore[no-any-return]
-    dropped = layer.lora_dropout[name](x)
-    found: Tensor = _Adapted.apply(x, dropped, base.weight, base.bias, down.weight, up.weight, layer.scaling[name])
-    return found
+    names = layer.active_adapters
+    if not plain or not torch.is_grad_enabled() or len(names) != 1 or not _is_plain(layer, names[0], x):
+        return Linear.forward(layer, x, *args, **kwargs)
+    base, down, up = layer.get_base_layer(), layer.lora_A[names[0]], layer.lora_B[names[0]]
+    dropout = layer.lora_dropout[names[0]]
+    # Dropout of nothing still copies.
+    dropped = dropout(x) if layer.training and getattr(dropout, "p", 0) > 0 else x
+    apply: Any = _Adapted.apply
+    return apply(x, dropped, base.weight, base.bias, down.weight, up.weight, layer.scaling[names[0]])
+
+
+def _is_plain(layer: Any, name: str, x: Tensor) -> bool:
+    if name not in layer.lora_A or name in layer.lora_variant or layer.lora_B[name].bias is not None:
+        return False
+    return bool(x.dtype == layer.lora_A[name].weight.dtype == layer.get_base_layer().weight.dtype)
 
 
 class _Adapted(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -137,7 +138,7 @@ def _sequences(
         found = []
         for place in range(batch):
             starts = [*(flat[place] == 0).nonzero().flatten().tolist(), length]
-            found += [(place, start, end) for start, end in zip(starts, starts[1:], strict=False)]
+            found += [(place, start, end) for start, end in itertools.pairwise(starts)]
         return found
     if attention_mask is None:
         return [(place, 0, length) for place in range(batch)]
