@@ -85,6 +85,14 @@ def test_a_view_gets_what_was_and_what_comes(workspace: Path) -> None:
     assert first.values["picture"].startswith("<svg")
 
 
+def test_a_model_from_a_folder_is_called_by_its_name(workspace: Path) -> None:
+    shown = live(written(SPEC | {"model": "/models/of/mine/tiny"})[0].id)
+    assert shown.state()["snapshot"]["model"] == "tiny"
+    assert live(written(SPEC | {"model": "HuggingFaceTB/SmolLM2-135M"})[0].id).state()["snapshot"]["model"] == (
+        "HuggingFaceTB/SmolLM2-135M"
+    )
+
+
 def test_a_view_that_left_hears_no_more_and_nothing_is_told_twice(workspace: Path) -> None:
     folder, journal = written()
     shown, stays, leaves = live(folder.id), Seen(), Seen()
