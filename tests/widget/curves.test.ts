@@ -129,13 +129,14 @@ describe('a long curve in few columns', () => {
       );
     }
     // Points that a recovery takes back are found anew.
-    from.points('loss', 3000, [[3001, 1, 4000]], Array<number>(4000).fill(7));
+    const again = Array<number>(all.length - 3000).fill(0);
+    again[2000] = 50;
+    from.points('loss', 3000, [[3001, 1, again.length]], again);
     const grown = curves.all.get('loss')!;
-    const { x, y } = decimate(grown, grown.values, 1, 7000, 50);
-    expect([...y].filter((_, place) => (x[place] ?? 0) > 3000).every(value => value === 7)).toBe(true);
+    expect([...decimate(grown, grown.values, 1, all.length, 50).y]).toContain(50);
     // Whole stretches are not looked at again.
     grown.values[10] = 99;
-    expect([...decimate(grown, grown.values, 1, 7000, 50).y]).not.toContain(99);
+    expect([...decimate(grown, grown.values, 1, all.length, 50).y]).not.toContain(99);
   });
 
   test('shows each point of a small part, and a neighbour on either side', () => {
