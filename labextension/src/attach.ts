@@ -92,23 +92,9 @@ export class Attachment {
     }
     this.loading = true;
     this.set(this.kernel.status === 'busy' ? 'busy' : 'connecting');
-    const future = this.kernel.requestExecute({
-      code: '%load_ext tunelab',
-      silent: true,
-      store_history: false,
-      stop_on_error: false
-    });
-    let error: { ename: string; evalue: string } | null = null;
-    future.onIOPub = message => {
-      if (message.header.msg_type === 'error') {
-        error = message.content as { ename: string; evalue: string };
-      }
-    };
+    let error: { ename: string; evalue: string } | null;
     try {
-      const reply = await future.done;
-      if (reply.content.status === 'error') {
-        error = reply.content;
-      }
+      error = await this.execute('%load_ext tunelab');
     } catch {
       // The kernel was restarted or ended meanwhile: its status says so.
       return;
@@ -122,6 +108,20 @@ export class Attachment {
       this._detail = `${ename}: ${evalue}`;
       this.set(ename === 'ModuleNotFoundError' && evalue.includes("'tunelab'") ? 'missing' : 'failed');
     }
+  }
+
+  /** Runs code that shows nothing; resolves to its error, or to null. */
+  private async execute(code: string): Promise<{ ename: string; evalue: string } | null> {
+    const future = this.kernel.requestExecute({ code, silent: true, store_history: false, stop_on_error: false });
+    let error: { ename: string; evalue: string } | null = null;
+    future.onIOPub = message => {
+      if (message.header.msg_type === 'error') {
+        error = message.content as { ename: string; evalue: string };
+      }
+    };
+    const { content } = await future.done;
+    // A cell that was waited for and then failed or was interrupted takes all that waits with it.
+    return content.status === 'aborted' ? this.execute(code) : content.status === 'error' ? content : error;
   }
 
   private async hello(): Promise<void> {

@@ -195,7 +195,7 @@ export class TunelabPanel extends Widget {
     const { source } = this;
     const said = sentence(source.notebook, attachment, source.failure);
     this.draw({
-      kernel: source.notebook?.split('/').pop() ?? 'The panel’s own kernel',
+      kernel: source.notebook?.split('/').pop() ?? 'Own kernel',
       tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
       sentence: ready ? null : said.text,
       action: !said.action

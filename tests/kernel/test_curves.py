@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tunelab.jobs import curves
 from tunelab.jobs.curves import Curve, Curves, pack
 
 
@@ -94,6 +95,25 @@ def test_a_recovery_takes_back_what_is_done_again() -> None:
     assert unpack(*curves.take()) == {"loss": (3, [(4, 9.0)])}
     curves.fold({"type": "state", "state": "recovering", "from_step": 0})
     assert unpack(*curves.take()) == {"loss": (0, [])}
+
+
+def test_a_long_curve_is_thinned_to_the_same_places_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(3)
+    curve = Curve((3 * step, chance.choice([None, chance.gauss(0, 1)])) for step in range(1, 5000))
+    curve.append(20_000, 0.5)
+    slow = list(curve.thinned(300))
+    monkeypatch.setattr(curves, "_LONG", 0)
+    assert list(curve.thinned(300)) == slow
+    assert 290 < len(slow) <= 302
+
+
+def test_a_million_points_are_thinned_while_others_are_appended() -> None:
+    curve = Curve((step, math.nan if step % 7 else float(step)) for step in range(1_000_000))
+    thin = curve.thinned(1000)
+    curve.append(1_000_000, 1.0)
+    assert thin[-1][0] == 999_999
+    assert len(thin) <= 1002
+    assert max(value for _, value in thin if value == value) == 999_999 - 999_999 % 7
 
 
 def test_thinned_keeps_outline_peaks_and_the_last_point() -> None:

@@ -15,6 +15,7 @@ from tunelab.errors import JobError
 from tunelab.jobs import folder as folders
 from tunelab.jobs.journal import Journal
 from tunelab.notebook.live import JobList, live
+from tunelab.notebook.widgets import JobWidget
 
 SPEC: dict[str, Any] = {
     "kind": "customize",
@@ -83,6 +84,14 @@ def test_a_view_gets_what_was_and_what_comes(workspace: Path) -> None:
     journal.append("state", state="completed", reason=None)
     until(lambda: second.values["snapshot"]["state"] == "completed")
     assert first.values["picture"].startswith("<svg")
+
+
+def test_a_model_from_a_folder_is_called_by_its_name(workspace: Path) -> None:
+    shown = live(written(SPEC | {"model": "/models/of/mine/tiny"})[0].id)
+    assert shown.state()["snapshot"]["model"] == "tiny"
+    assert live(written(SPEC | {"model": "HuggingFaceTB/SmolLM2-135M"})[0].id).state()["snapshot"]["model"] == (
+        "HuggingFaceTB/SmolLM2-135M"
+    )
 
 
 def test_a_view_that_left_hears_no_more_and_nothing_is_told_twice(workspace: Path) -> None:
@@ -261,7 +270,25 @@ def test_a_click_on_the_widget_does_not_wait_for_the_cell(kernel: Client) -> Non
         if message["msg_type"] == "comm_open" and "snapshot" in message["content"]["data"]["state"]:
             model_id = message["content"]["comm_id"]
     kernel.start(SLEEP)
+    kernel.comm("comm_msg", model_id, {"method": "custom", "content": {"type": "points"}})
+    kernel.hear(model_id, lambda data: data["method"] == "custom", timeout=5)
     journal.append("metric", step=1, values={"loss": 1.0})
     kernel.hear(model_id, lambda data: data["method"] == "custom" and data["content"]["index"], timeout=5)
     kernel.comm("comm_msg", model_id, {"method": "custom", "content": {"type": "cancel"}})
     until(folder.cancel_request.exists, timeout=5)
+
+
+def test_a_widget_that_no_page_draws_gets_no_points(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, journal = written()
+    journal.append("metric", step=1, values={"loss": 1.0})
+    widget = JobWidget(live(folder.id))
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(widget, "send", lambda content, buffers: sent.append(content))
+    journal.append("metric", step=2, values={"loss": 0.5})
+    widget._live.look()
+    assert sent == []
+    widget._handle_custom_msg({"type": "points"}, [])
+    assert sent[-1]["index"] == [{"name": "loss", "at": 0, "runs": [[1, 1, 2]]}]
+    journal.append("metric", step=3, values={"loss": 0.25})
+    until(lambda: sent[-1]["index"] == [{"name": "loss", "at": 2, "runs": [[3, 1, 1]]}])
+    widget.close()

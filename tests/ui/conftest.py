@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import SMALL, TINY, Desk, Lab, until
+from lab import SMALL, TINY, Desk, Lab, chromium, until
 from playwright.sync_api import Browser, Page, sync_playwright
 
 RESULTS = Path("test-results")
@@ -24,23 +22,27 @@ def lab(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Lab]:
     rows = (samples / "everyday.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (started.root / "pairs.jsonl").write_text("".join(rows[:48]), encoding="utf-8")
     yield started
-    started.python("import tunelab as tl\nfor job in tl.jobs():\n    job.cancel().wait()")
+    for job in started.jobs():
+        started.cancel(job)
     started.close()
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it or as CHROMIUM names it."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "There is no chromium; scripts/install_chromium.sh installs it."
+    """One Chromium for all tests."""
     with sync_playwright() as playwright:
-        # Root has no sandbox, containers a small /dev/shm, and nothing of a test may look for updates.
-        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
-        yield playwright.chromium.launch(executable_path=path, args=options)
+        yield chromium(playwright)
 
 
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def kernels(lab: Lab) -> Iterator[None]:
+    """Ends a test's kernels after its page: those that follow a job go on with it, and slow the next test down."""
+    yield
+    lab.end_kernels()
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest, kernels: None) -> Iterator[Page]:
     """A page whose errors fail the test, kept as a picture when the test fails."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
@@ -68,6 +70,15 @@ def desk(page: Page, lab: Lab) -> Desk:
     return Desk(page, lab)
 
 
+@pytest.fixture
+def own_jobs(lab: Lab) -> Iterator[None]:
+    """Ends the jobs of a test with it, also where it failed: the device is for one at a time."""
+    before = lab.jobs()
+    yield
+    for job in lab.jobs() - before:
+        lab.cancel(job)
+
+
 @pytest.fixture(scope="session")
 def start(lab: Lab) -> Callable[..., str]:
     """A function that starts a job as a script does, and returns its id."""
@@ -86,7 +97,7 @@ def running(lab: Lab, start: Callable[..., str]) -> Iterator[str]:
     journal = lab.home / "jobs" / job / "journal.jsonl"
     until(lambda: journal.exists() and b"rewards/margins" in journal.read_bytes())
     yield job
-    lab.python(f"import tunelab as tl; tl.job({job!r}).cancel().wait()")
+    lab.cancel(job)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from typing import Any
 import httpx
 import nbformat
 import yaml
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 #: What a page of a busy machine of two cores may take.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 
-#: A training of the tiny model in the lab's folder: a step takes some hundredths of a second.
-TINY = {"model": "./tiny", "technique": "dpo", "dataset": "pairs.jsonl", "split": 8}
+#: A training of the tiny model in the lab's folder: a step takes some hundredths of a second. With more than one thread
+#: it would take seconds wherever the machine has other work, since threads wait for each other.
+TINY = {"model": "./tiny", "technique": "dpo", "dataset": "pairs.jsonl", "split": 8, "compute": {"threads": 1}}
 SMALL = {"logging_steps": 1, "learning_rate": 1e-3, "per_device_train_batch_size": 2}
 
 
@@ -31,7 +33,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "work"
-        self.root.mkdir()
+        self.root.mkdir(parents=True, exist_ok=True)
         self.home = folder / "home"
         self.token = secrets.token_hex(16)
         self.env = os.environ | {
@@ -58,7 +60,7 @@ class Lab:
             "LabApp.expose_app_in_browser": True,
         }
         news = folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-        news.parent.mkdir(parents=True)
+        news.parent.mkdir(parents=True, exist_ok=True)
         news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
         self.log = folder / "lab.log"
         with self.log.open("wb") as log:
@@ -85,7 +87,7 @@ class Lab:
         return done.stdout.strip()
 
     def write(self, name: str, cells: list[str], kernel: str = "python3") -> None:
-        """Write a notebook of these cells of code."""
+        """Write a notebook of these cells of code, over one of an earlier test."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
         notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
         nbformat.write(notebook, self.root / name)
@@ -96,10 +98,24 @@ class Lab:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(values))
 
+    def jobs(self) -> set[str]:
+        """Return the ids of the workspace's jobs."""
+        return {path.name for path in (self.home / "jobs").glob("*")}
+
+    def cancel(self, job: str) -> None:
+        """End a job, and wait until it has ended."""
+        self.python(f"import tunelab as tl; tl.job({job!r}).cancel().wait()")
+
     def kernels(self) -> list[dict[str, Any]]:
         """Return the kernels that run."""
         headers = {"Authorization": f"token {self.token}"}
         return httpx.get(f"{self.url}/api/kernels", headers=headers).json()
+
+    def end_kernels(self) -> None:
+        """End the kernels that run, whatever they do."""
+        headers = {"Authorization": f"token {self.token}"}
+        for kernel in self.kernels():
+            httpx.delete(f"{self.url}/api/kernels/{kernel['id']}", headers=headers, timeout=60)
 
     def _wait(self) -> None:
         end = time.monotonic() + 60
@@ -141,7 +157,8 @@ class Desk:
     def theme(self, name: str) -> None:
         """Choose the `Light` or the `Dark` theme."""
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
-        self.page.locator(f"body[data-jp-theme-name='JupyterLab {name}']").wait_for()
+        # The body is no box of its own, so it is never visible.
+        self.page.locator(f"body[data-jp-theme-name='JupyterLab {name}']").wait_for(state="attached")
 
     def idle(self) -> None:
         """Wait until the notebook's kernel has nothing to do."""
@@ -174,10 +191,17 @@ class Desk:
     def save(self) -> nbformat.NotebookNode:
         """Save the notebook on show, and read the file."""
         path = self.lab.root / self.page.evaluate("jupyterapp.shell.currentWidget.context.path")
-        before = path.stat().st_mtime_ns
-        self.command("docmanager:save")
-        until(lambda: path.stat().st_mtime_ns != before)
+        self.page.evaluate("jupyterapp.shell.currentWidget.context.save()")
         return nbformat.read(path, as_version=4)
+
+
+def chromium(playwright: Playwright) -> Browser:
+    """Start Chromium, as the system has it or as CHROMIUM names it."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "There is no chromium; scripts/install_chromium.sh installs it."
+    # Root has no sandbox, containers a small /dev/shm, and nothing of a test may look for updates.
+    options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+    return playwright.chromium.launch(executable_path=path, args=options)
 
 
 def customize(name: str, **hyperparameters: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import pytest
 import yaml
 from lab import PATIENCE_MS, Desk, Lab, chart, customize, points, until
 from nbconvert import HTMLExporter
@@ -17,17 +19,19 @@ from playwright.sync_api import Locator, Page, expect
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
+pytestmark = pytest.mark.usefixtures("own_jobs")
+
 
 def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, page: Page) -> None:
     shutil.copytree(NOTEBOOKS, lab.root / "tour")
     for sample in (lab.root / "tour" / "data").glob("everyday*.jsonl"):
-        sample.write_text("".join(sample.read_text(encoding="utf-8").splitlines(keepends=True)[:16]), encoding="utf-8")
+        sample.write_text("".join(sample.read_text(encoding="utf-8").splitlines(keepends=True)[:8]), encoding="utf-8")
     path = lab.root / "tour" / "quickstart.ipynb"
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        cell.source = re.sub(r"(_steps: )24", r"\g<1>6", cell.source) + "\n" * ("max_steps" in cell.source)
         if "max_steps" in cell.source:
-            cell.source += "  logging_steps: 1"
+            cell.source = re.sub(r"(_steps: )24", r"\g<1>4", cell.source)
+            cell.source += "\n  logging_steps: 1\n  per_device_train_batch_size: 1\ncompute: {threads: 1}"
     trains = next(place for place, cell in enumerate(notebook.cells) if cell.source.startswith("%%customize"))
     notebook.cells = notebook.cells[: trains + 1]
     nbformat.write(notebook, path)
@@ -43,7 +47,7 @@ def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, p
         time.sleep(0.05)
     assert view.get_attribute("data-state") == "completed"
     assert seen[:3] == [0, 1, 2], "the chart grows with each step while the job runs"
-    assert points(view) == 6
+    assert points(view) == 4
     expect(view.get_by_text("Finished in")).to_be_visible()
 
     output = next(
@@ -53,9 +57,12 @@ def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, p
     html, _ = HTMLExporter().from_filename(str(path))
     (lab.root / "tour" / "quickstart.html").write_text(html, encoding="utf-8")
     page.goto((lab.root / "tour" / "quickstart.html").as_uri())
-    picture = page.locator("svg").filter(has_text="chatty")
+    picture = page.locator("img[src^='data:image/svg+xml']")
     expect(picture).to_be_visible()
-    expect(picture.get_by_text("Reward margin").first).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 900
+    svg = base64.b64decode((picture.get_attribute("src") or "").partition("base64,")[2]).decode()
+    for text in ("chatty", "Completed in", "Reward margin", "Held-out margin"):
+        assert f">{text}" in svg
 
 
 def test_a_click_is_heard_while_another_cell_runs(desk: Desk, lab: Lab) -> None:
@@ -90,12 +97,10 @@ def test_a_running_job_is_whole_after_a_reload_and_when_the_notebook_is_opened_a
     desk.run(0)
     desk.run(1)
     view = desk.job(1)
-    until(lambda: view.is_visible() and points(view) > 100)
+    until(lambda: view.is_visible() and points(view) > 50)
     desk.save()
     whole_again(view, desk.reload)
     whole_again(view, lambda: close_and_open(desk, "again.ipynb"))
-    view.get_by_role("button", name="Cancel").click()
-    expect(view).to_have_attribute("data-state", "cancelled", timeout=PATIENCE_MS)
 
 
 def whole_again(view: Locator, comes_back: Callable[[], None]) -> None:
@@ -142,8 +147,6 @@ def test_the_reader_adds_smooths_zooms_and_the_next_points_keep_it(desk: Desk, l
     until(lambda: loss.evaluate("node => node.layout.yaxis.type") == "log")
     view.get_by_role("button", name="Remove the chart Gradient norm").click()
     expect(view.get_by_role("heading", name="Gradient norm")).to_have_count(0)
-    view.get_by_role("button", name="Cancel").click()
-    expect(view).to_have_attribute("data-state", "cancelled", timeout=PATIENCE_MS)
 
 
 HOSTILE = "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 1'>\x1b[31mred\x1b[0m"

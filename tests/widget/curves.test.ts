@@ -114,6 +114,31 @@ describe('a long curve in few columns', () => {
     expect([...after.x].slice(0, before.x.length - 2)).toEqual([...before.x].slice(0, -2));
   });
 
+  test('is drawn from what is new and what was found before, and the same comes out', () => {
+    const from = model();
+    const curves = curvesOf(from);
+    const chance = (place: number) => Math.sin(place * place) * (place % 13 === 0 ? NaN : 1);
+    const all: number[] = [];
+    for (const size of [5000, 1, 700, 1, 1, 9000, 1]) {
+      const added = Array.from({ length: size }, (_, place) => chance(all.length + place));
+      from.points('loss', all.length, [[all.length + 1, 1, size]], added);
+      all.push(...added);
+      const [grown, fresh] = [curves.all.get('loss')!, curve(all)];
+      expect(decimate(grown, grown.values, 1, all.length, 50)).toEqual(
+        decimate(fresh, fresh.values, 1, all.length, 50)
+      );
+    }
+    // Points that a recovery takes back are found anew.
+    const again = Array<number>(all.length - 3000).fill(0);
+    again[2000] = 50;
+    from.points('loss', 3000, [[3001, 1, again.length]], again);
+    const grown = curves.all.get('loss')!;
+    expect([...decimate(grown, grown.values, 1, all.length, 50).y]).toContain(50);
+    // Whole stretches are not looked at again.
+    grown.values[10] = 99;
+    expect([...decimate(grown, grown.values, 1, all.length, 50).y]).not.toContain(99);
+  });
+
   test('shows each point of a small part, and a neighbour on either side', () => {
     const { x } = decimate(long, long.values, 500, 600, 300);
     expect([x[0], x[x.length - 1], x.length]).toEqual([499, 601, 103]);

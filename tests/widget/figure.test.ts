@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { chart, defaultCharts, moreCharts } from '../../labextension/src/widget/catalog';
 import { curvesOf } from '../../labextension/src/widget/curves';
-import { extent, figure, type ChartOptions } from '../../labextension/src/widget/figure';
+import { extent, figure, tickLabels, type ChartOptions } from '../../labextension/src/widget/figure';
 import type { JobTraits } from '../../labextension/src/widget/model';
 import { TestModel } from './models';
 import { snapshot } from './snapshot';
@@ -72,5 +72,20 @@ describe('a chart', () => {
   test("keeps the reader's zoom as points come", () => {
     const { layout } = draw('loss', { loss: Array.from({ length: 100 }, () => 1) }, { zoom: [200, 400] });
     expect(layout.xaxis?.range).toEqual([197, 403]);
+  });
+});
+
+describe('the labels of the value axis', () => {
+  test.each([
+    ['around a loss', 0.69305, 0.69315, false, ',.5~f', '0.69305'],
+    ['of a margin', -0.05, 1.01, false, ',.1~f', '-0.5'],
+    ['of a learning rate', 0, 2.8e-6, false, '~e', '2.5e-6'],
+    ['of tokens', 0, 2353, false, ',.0~f', '2,000'],
+    ['of many tokens', 0, 2_353_000, false, '~e', '2.5e+6'],
+    ['of one value', 3, 3, false, ',.1~f', '3.5'],
+    ['of a loss on a logarithmic axis', 0.01, 10, true, ',.2~f', '10.01'],
+    ['of a learning rate on a logarithmic axis', 1e-7, 1e-4, true, '~e', '1e-7']
+  ])('%s are no longer than their room', (_, low, high, isLog, format, longest) => {
+    expect(tickLabels(low, high, isLog)).toEqual({ format, length: longest.length });
   });
 });

@@ -1,6 +1,6 @@
 import type { RenderProps } from '@anywidget/types';
 import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { render } from '../../labextension/src/widget/index';
 import type { JobSnapshot, JobState, JobTraits } from '../../labextension/src/widget/model';
@@ -138,6 +138,24 @@ describe('the charts', () => {
     expect(now('rewards/margins')).toBe('0.5000.375');
     model.points('rewards/margins', 3, [[4, 0, 1]], [1]);
     await expect.poll(() => chart('rewards/margins').dataset.points).toBe('4');
+  });
+
+  test('are drawn one after another where each takes its time, the first one first', async () => {
+    let now = performance.now();
+    vi.spyOn(performance, 'now').mockImplementation(() => (now += 20));
+    const { model } = show();
+    const [first, last] = [chart('rewards/margins'), chart('learning_rate')];
+    const seen: string[] = [];
+    const observer = new MutationObserver(() => seen.push(`${first.dataset.points} ${last.dataset.points}`));
+    observer.observe(el, { subtree: true, attributeFilter: ['data-points'] });
+    for (const metric of ['rewards/margins', 'learning_rate']) {
+      model.points(metric, 0, [[1, 1, 2]], [1, 2]);
+    }
+    await expect.poll(() => last.dataset.points).toBe('2');
+    observer.disconnect();
+    vi.restoreAllMocks();
+    expect(seen[0]).toBe('2 0');
+    expect(seen.at(-1)).toBe('2 2');
   });
 
   test('begin with the curves of a widget that was restored, and ask for what came since', () => {

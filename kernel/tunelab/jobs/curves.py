@@ -10,6 +10,9 @@ from typing import Any
 
 from tunelab.jobs.journal import Event
 
+#: From so many points on a curve is thinned by numpy.
+_LONG = 10_000
+
 
 class Curve(Sequence[tuple[int, float]]):
     """The points (step, value) of one metric, steps ascending.
@@ -95,14 +98,13 @@ class Curve(Sequence[tuple[int, float]]):
         if len(self) <= limit:
             return self
         width = -(-len(self) * 2 // limit)
-        chosen: list[int] = []
-        for begin in range(0, len(self), width):
-            places = [place for place in range(begin, min(begin + width, len(self))) if not isnan(self.values[place])]
-            if places:
-                chosen += {min(places, key=self.values.__getitem__), max(places, key=self.values.__getitem__)}
-        chosen = sorted({*chosen, len(self) - 1})
-        steps = [step for step, _ in self]
-        return Curve((steps[place], self.values[place]) for place in chosen)
+        chosen = {*(_outline if len(self) < _LONG else _outline_of_long)(self.values, width), len(self) - 1}
+        starts, thin = self._starts(), Curve()
+        for place in sorted(chosen):
+            run = bisect_right(starts, place) - 1
+            first, stride, _ = self.runs[run]
+            thin.append(first + stride * (place - starts[run]), self.values[place])
+        return thin
 
     def _starts(self) -> list[int]:
         starts, total = [], 0
@@ -110,6 +112,31 @@ class Curve(Sequence[tuple[int, float]]):
             starts.append(total)
             total += count
         return starts
+
+
+def _outline(values: array[float], width: int) -> Iterator[int]:
+    """Yield the places of the least and the greatest value of each stretch of `width`."""
+    for begin in range(0, len(values), width):
+        places = [place for place in range(begin, min(begin + width, len(values))) if not isnan(values[place])]
+        if places:
+            yield min(places, key=values.__getitem__)
+            yield max(places, key=values.__getitem__)
+
+
+def _outline_of_long(values: array[float], width: int) -> Iterator[int]:
+    """Yield the same by numpy, which a kernel with short curves need not load."""
+    import numpy as np
+
+    rows = -(-len(values) // width)
+    padded = np.full(rows * width, np.nan, dtype=np.float32)
+    # A copy: an array that numpy looks into cannot grow meanwhile.
+    padded[: len(values)] = np.frombuffer(values.tobytes(), dtype=np.float32)
+    stretches = padded.reshape(rows, width)
+    is_missing = np.isnan(stretches)
+    begins = np.arange(rows) * width
+    for fill, extreme in ((np.inf, np.argmin), (-np.inf, np.argmax)):
+        places = begins + extreme(np.where(is_missing, fill, stretches), axis=1)
+        yield from places[~is_missing.all(axis=1)].tolist()
 
 
 class Curves(dict[str, Curve]):

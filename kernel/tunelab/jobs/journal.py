@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,15 +52,22 @@ class Reader:
 
     def new(self) -> list[Event]:
         """Return the whole events that came since the last call."""
+        return list(self.stream())
+
+    def stream(self) -> Iterator[Event]:
+        """Yield the whole events that came since the last call, one in memory at a time: there may be millions."""
         try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            file = self.path.open("rb")
         except FileNotFoundError:
-            return []
-        whole, newline, _ = data.rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        return [event for line in whole.split(b"\n") if (event := _parse(line)) is not None]
+            return
+        with file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                if (event := _parse(line)) is not None:
+                    yield event
 
 
 def read(path: Path) -> list[Event]:

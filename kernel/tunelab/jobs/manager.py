@@ -85,7 +85,7 @@ class Job:
             return self._view
 
     def _read(self) -> None:
-        for event in self._reader.new():
+        for event in self._reader.stream():
             self._view.fold(event)
             if self._hear:
                 self._hear(event)

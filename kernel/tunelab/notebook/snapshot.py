@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +24,8 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "name": spec["name"],
         "kind": spec["kind"],
         "technique": spec["technique"],
-        "model": spec["model"],
+        # A folder by its name: the whole path is in the cell that makes the job again.
+        "model": Path(spec["model"]).name if Path(spec["model"]).is_absolute() else spec["model"],
         "dataset": spec["dataset"],
         "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
         "state": view.state,

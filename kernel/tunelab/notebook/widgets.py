@@ -59,9 +59,12 @@ class JobWidget(anywidget.AnyWidget):
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        # A page asks for the points as it draws the widget. JupyterLab with the extension never does, and would get
+        # each point twice.
+        self._is_drawn = False
         super().__init__(page=page(), **live.state())
         answer_anywhere(self.comm)
-        self.on_msg(lambda _, content, buffers: live.command(self, content))
+        self.on_msg(self._heard)
         live.add(self)
 
     def state(self, **values: Any) -> None:
@@ -71,13 +74,18 @@ class JobWidget(anywidget.AnyWidget):
                 setattr(self, name, value)
 
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
-        """Show these points, as `tunelab.jobs.curves.pack` writes them."""
-        self.send({"type": "points", "index": index}, buffers=[values])
+        """Show these points, as `tunelab.jobs.curves.pack` writes them, once a page has drawn this widget."""
+        if self._is_drawn:
+            self.send({"type": "points", "index": index}, buffers=[values])
 
     def close(self) -> None:
         """Close every view of this widget; the job goes on."""
         self._live.remove(self)
         super().close()
+
+    def _heard(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        self._is_drawn |= content["type"] == "points"
+        self._live.command(self, content)
 
     def _curves(self) -> dict[str, Any]:
         curves = self._live.curves

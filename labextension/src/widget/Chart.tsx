@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from
 
 import type { ChartSpec } from './catalog';
 import type { Curves } from './curves';
-import { extent, figure, type ChartOptions } from './figure';
+import { extent, figure, type ChartOptions, type Theme } from './figure';
 import { formatNumber } from './format';
 import { PointsTable } from './PointsTable';
 import { themeOf, useThemeChanges } from './theme';
@@ -27,7 +27,8 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
   const [asTable, setAsTable] = useState(false);
   const plot = useRef<Plotted>(null);
   const width = useWidth(plot);
-  const theme = useThemeChanges();
+  const changes = useThemeChanges();
+  const theme = useRef<{ readonly changes: number; readonly read: Theme }>();
   const lead = curves.all.get(spec.lines[0]?.metric ?? '');
   const lines = spec.lines.filter(line => curves.all.get(line.metric)?.length);
   const empty = lines.length === 0;
@@ -39,11 +40,14 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
       return;
     }
     if (drawn) {
-      const { data, layout } = figure(spec, curves, options, themeOf(node), width, HEIGHT);
+      if (theme.current?.changes !== changes) {
+        theme.current = { changes, read: themeOf(node) };
+      }
+      const { data, layout } = figure(spec, curves, options, theme.current.read, width, HEIGHT);
       void Plotly.react(node, data, layout, { displayModeBar: false, responsive: false, doubleClick: false });
     }
     node.dataset.points = String(lead?.length ?? 0);
-  }, [spec, curves, version, options, width, theme, drawn, lead]);
+  }, [spec, curves, version, options, width, changes, drawn, lead]);
 
   useEffect(() => {
     const node = plot.current;

@@ -1,5 +1,5 @@
 /** A job's charts: those of its technique, and what the reader adds, smooths, zooms and removes. */
-import { useCallback, useMemo, useState } from 'react';
+import { memo, useCallback, useMemo, useState } from 'react';
 
 import { Chart } from './Chart';
 import { chart, defaultCharts, moreCharts } from './catalog';
@@ -28,7 +28,6 @@ interface ChartsProps {
 /** The charts, and the row of controls above them. */
 export function Charts({ job, technique, curves }: ChartsProps) {
   const settings = useSettings();
-  const version = useCurves(curves, settings.refresh);
   const [choices, setChoices] = useState<Choices>(
     () => kept.get(job) ?? { keys: null, smoothing: 0, log: false, zooms: {} }
   );
@@ -43,7 +42,16 @@ export function Charts({ job, technique, curves }: ChartsProps) {
     [job]
   );
   const keys = choices.keys ?? defaultCharts(technique, settings.charts);
+  const version = useCurves(curves, settings.refresh, keys.length);
   const more = moreCharts(curves.all.keys(), keys);
+  const onRemove = useCallback(
+    (removed: string) => {
+      choose(before => ({
+        keys: (before.keys ?? defaultCharts(technique, settings.charts)).filter(key => key !== removed)
+      }));
+    },
+    [choose, technique, settings.charts]
+  );
   return (
     <div className="tunelab-charts" role="group" aria-label="Charts">
       <div className="tunelab-controls">
@@ -90,27 +98,34 @@ export function Charts({ job, technique, curves }: ChartsProps) {
         </select>
       </div>
       <div className="tunelab-grid" data-count={keys.length}>
-        {keys.map(key => (
-          <OneChart key={key} name={key} {...{ job, curves, version, choices, choose, keys }} />
+        {keys.map((key, place) => (
+          <OneChart
+            key={key}
+            name={key}
+            version={version(place)}
+            smoothing={choices.smoothing}
+            log={choices.log}
+            zoom={choices.zooms[key] ?? null}
+            {...{ job, curves, choose, onRemove }}
+          />
         ))}
       </div>
     </div>
   );
 }
 
-interface OneChartProps {
+interface OneChartProps extends ChartOptions {
   readonly name: string;
   readonly job: string;
   readonly curves: Curves;
   readonly version: number;
-  readonly choices: Choices;
   readonly choose: (change: (before: Choices) => Partial<Choices>) => void;
-  readonly keys: readonly string[];
+  readonly onRemove: (name: string) => void;
 }
 
-function OneChart({ name, job, curves, version, choices, choose, keys }: OneChartProps) {
-  const { smoothing, log } = choices;
-  const zoom = choices.zooms[name] ?? null;
+/** A chart that renders only when something of its own has changed. */
+const OneChart = memo(function OneChart(props: OneChartProps) {
+  const { name, job, curves, version, smoothing, log, zoom, choose, onRemove } = props;
   const spec = useMemo(() => chart(name), [name]);
   const options = useMemo(() => ({ smoothing, log, zoom }), [smoothing, log, zoom]);
   const onZoom = useCallback(
@@ -119,8 +134,8 @@ function OneChart({ name, job, curves, version, choices, choose, keys }: OneChar
     },
     [choose, name]
   );
-  const onRemove = () => {
-    choose(() => ({ keys: keys.filter(other => other !== name) }));
-  };
-  return <Chart {...{ job, spec, curves, version, options, onZoom, onRemove }} />;
-}
+  const remove = useCallback(() => {
+    onRemove(name);
+  }, [onRemove, name]);
+  return <Chart {...{ job, spec, curves, version, options, onZoom }} onRemove={remove} />;
+});

@@ -24,22 +24,34 @@ export function decimate(curve: Curve, values: Float32Array, from: number, to: n
   }
   const width = 2 ** Math.ceil(Math.log2(count / columns));
   const places = new Int32Array(2 * (Math.ceil(count / width) + 1));
+  const outline = outlineOf(curve, values, width);
   let n = 0;
   for (let left = begin; left < end;) {
-    const right = Math.min(end, (Math.floor(left / width) + 1) * width);
+    const stretch = Math.floor(left / width);
+    const right = Math.min(end, (stretch + 1) * width);
     let lowest = left;
     let highest = left;
-    let low = Infinity;
-    let high = -Infinity;
-    for (let i = left; i < right; i++) {
-      const value = values[i] ?? NaN;
-      if (value < low) {
-        low = value;
-        lowest = i;
+    if (right - left === width && (outline.lowest[stretch] ?? 0) > 0) {
+      // Places are kept plus one, so that nothing is 0.
+      lowest = (outline.lowest[stretch] ?? 0) - 1;
+      highest = (outline.highest[stretch] ?? 0) - 1;
+    } else {
+      let low = Infinity;
+      let high = -Infinity;
+      for (let i = left; i < right; i++) {
+        const value = values[i] ?? NaN;
+        if (value < low) {
+          low = value;
+          lowest = i;
+        }
+        if (value > high) {
+          high = value;
+          highest = i;
+        }
       }
-      if (value > high) {
-        high = value;
-        highest = i;
+      if (right - left === width) {
+        outline.lowest[stretch] = lowest + 1;
+        outline.highest[stretch] = highest + 1;
       }
     }
     places[n++] = Math.min(lowest, highest);
@@ -50,6 +62,27 @@ export function decimate(curve: Curve, values: Float32Array, from: number, to: n
   }
   const chosen = places.subarray(0, n);
   return { x: Int32Array.from(chosen, i => curve.steps[i] ?? 0), y: Float32Array.from(chosen, i => values[i] ?? NaN) };
+}
+
+/** The places, plus one, of the least and greatest value of each whole stretch that was looked at. */
+interface Outline {
+  readonly width: number;
+  readonly revision: number;
+  readonly lowest: Int32Array;
+  readonly highest: Int32Array;
+}
+
+const outlines = new WeakMap<Float32Array, Outline>();
+
+/** What is known of a curve's stretches of this width: a redraw looks at new points only, however many there are. */
+function outlineOf(curve: Curve, values: Float32Array, width: number): Outline {
+  let outline = outlines.get(values);
+  if (outline?.width !== width || outline.revision !== curve.revision) {
+    const room = Math.ceil(values.length / width);
+    outline = { width, revision: curve.revision, lowest: new Int32Array(room), highest: new Int32Array(room) };
+    outlines.set(values, outline);
+  }
+  return outline;
 }
 
 interface Smoothed {

@@ -24,7 +24,10 @@ export interface Theme {
   readonly font: string;
 }
 
-const MARGIN = { l: 40, r: 8, t: 6, b: 20 };
+const MARGIN = { l: 36, r: 8, t: 6, b: 20 };
+/** The width of a digit of the ticks' font, at most, and the room beside a label. */
+const DIGIT = 6.4;
+const BESIDE = 8;
 
 /** The first and last step of the lines of a chart. */
 export function extent(spec: ChartSpec, curves: Curves): [number, number] | null {
@@ -54,6 +57,8 @@ export function figure(
   const columns = Math.max(50, width - MARGIN.l - MARGIN.r);
   const data: Data[] = [];
   let positive = true;
+  let low = Infinity;
+  let high = -Infinity;
   for (const { metric, label, colour, dots } of spec.lines) {
     const curve = curves.all.get(metric);
     if (!curve?.length) {
@@ -68,6 +73,12 @@ export function figure(
       marker: { size: 4, color: colours }
     };
     const raw = decimate(curve, curve.values, from, to, columns);
+    for (const value of raw.y) {
+      if (Number.isFinite(value)) {
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+    }
     positive &&= raw.y.every(value => !(value <= 0));
     if (options.smoothing > 0 && !dots && curve.length > 1) {
       data.push({ ...base, ...raw, opacity: 0.25, hoverinfo: 'skip', line: { color: colours, width: 1 } });
@@ -84,6 +95,8 @@ export function figure(
     ticks: '' as const,
     automargin: false
   };
+  const isLog = options.log && positive;
+  const ticks = low <= high ? tickLabels(low, high, isLog) : { format: '~g', length: 1 };
   // A little room, so that the last point is not cut by the edge.
   const room = (to - from || 1) * 0.015;
   return {
@@ -91,7 +104,7 @@ export function figure(
     layout: {
       width,
       height,
-      margin: MARGIN,
+      margin: { ...MARGIN, l: Math.max(MARGIN.l, Math.ceil(DIGIT * ticks.length + BESIDE)) },
       showlegend: false,
       hovermode: 'x unified',
       dragmode: 'zoom',
@@ -112,12 +125,27 @@ export function figure(
         ...axis,
         fixedrange: true,
         gridcolor: theme.line,
-        nticks: 4,
-        type: options.log && positive ? 'log' : 'linear',
-        tickformat: '~g',
+        nticks: 5,
+        type: isLog ? 'log' : 'linear',
+        tickformat: ticks.format,
         hoverformat: '.4~g',
         exponentformat: 'power'
       }
     }
   };
+}
+
+/** How the value axis is labelled from `low` to `high`: d3's format, and the characters of the longest label. */
+export function tickLabels(low: number, high: number, isLog: boolean): { format: string; length: number } {
+  const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
+  // plotly sets about five ticks; on a logarithmic axis they stand at round numbers.
+  const distance = isLog ? low : (high - low || size) / 5;
+  const sign = low < 0 ? 1 : 0;
+  if (size < 1e-3 || size >= 1e5 || (isLog && low < 1e-3)) {
+    const digits = isLog ? 0 : Math.max(0, Math.ceil(Math.log10(size / distance)));
+    return { format: '~e', length: sign + 1 + (digits && digits + 1) + 3 };
+  }
+  const decimals = Math.max(0, Math.ceil(-Math.log10(distance)));
+  const whole = Math.max(1, Math.floor(Math.log10(size)) + 1);
+  return { format: `,.${decimals}~f`, length: sign + whole + (whole > 3 ? 1 : 0) + (decimals && decimals + 1) };
 }

@@ -87,11 +87,12 @@ export function describeState(job: JobSnapshot): StateText {
 
 /** `step 12 of 60`, or `step 12` where the end is not known. */
 function place({ step, total }: JobSnapshot): string {
-  return total === null ? `step ${step ?? 0}` : `step ${step ?? 0} of ${total}`;
+  const now = `step ${formatNumber(step ?? 0)}`;
+  return total === null ? now : `${now} of ${formatNumber(total)}`;
 }
 
 function steps(n: number): string {
-  return n === 1 ? '1 step' : `${n} steps`;
+  return n === 1 ? '1 step' : `${formatNumber(n)} steps`;
 }
 
 function queuePlace(position: number | null): string {
