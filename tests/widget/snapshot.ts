@@ -21,6 +21,7 @@ export function snapshot(changes: Partial<JobSnapshot> = {}): JobSnapshot {
     epochs: null,
     eta_s: 185,
     tokens_per_s: null,
+    share: null,
     phase: null,
     metrics: [
       { name: 'loss', value: 0.4871, step: 12 },

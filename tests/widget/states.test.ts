@@ -33,6 +33,20 @@ describe('a job in words', () => {
       'about 3 min left',
       'Running'
     ],
+    [
+      'running, beside what the machine can do',
+      { tokens_per_s: 212.4, share: 0.684 },
+      'Step 12 of 60 · 212 tokens/s, 68% of the machine’s rate',
+      'about 3 min left',
+      'Running'
+    ],
+    [
+      'running, faster than the machine was measured beside other work',
+      { tokens_per_s: 212.4, share: 1.31 },
+      'Step 12 of 60 · 212 tokens/s, 100% of the machine’s rate',
+      'about 3 min left',
+      'Running'
+    ],
     ['running, by steps and not by epochs', { epoch: 0.6 }, 'Step 12 of 60', 'about 3 min left', 'Running'],
     [
       'running, in half epochs',

@@ -22,6 +22,8 @@ class JobView:
     step: int | None = None
     total: int | None = None
     eta_s: float | None = None
+    #: Of the machine's measured matrix rate, by the last few steps.
+    share: float | None = None
     model_version: str | None = None
     run: dict[str, str] = field(default_factory=dict)
     started: float | None = None
@@ -52,6 +54,7 @@ class JobView:
                 self.step = event["from_step"]
         elif kind == "progress":
             self.step, self.total, self.eta_s = event["step"], event["total"], event.get("eta_s")
+            self.share = event.get("share")
             self.phase = None
         elif kind == "metric":
             self._fold_metrics(event)

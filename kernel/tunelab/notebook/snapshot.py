@@ -41,6 +41,7 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         else spec["hyperparameters"]["num_train_epochs"],
         "eta_s": view.eta_s,
         "tokens_per_s": view.tokens_per_s,
+        "share": view.share,
         "phase": view.phase,
         "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
         "logs": list(view.logs),

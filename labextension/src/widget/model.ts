@@ -43,6 +43,8 @@ export interface JobSnapshot {
   /** Seconds that are left. */
   readonly eta_s: number | null;
   readonly tokens_per_s: number | null;
+  /** Of the machine's measured matrix rate, from 0 to 1; null where it is not known. */
+  readonly share: number | null;
   /** What the worker does besides training steps, such as `loading the model`. */
   readonly phase: string | null;
   readonly metrics: readonly Metric[];

@@ -107,9 +107,19 @@ function runningSentence(job: JobSnapshot): string {
     job.step === null ? null : place(job),
     epochs(job),
     job.phase,
-    job.phase === null && job.tokens_per_s !== null ? `${formatNumber(Math.round(job.tokens_per_s))} tokens/s` : null
+    job.phase === null ? pace(job) : null
   ].filter(part => part !== null);
   return capitalise(parts.join(' · ')) || 'Starting';
+}
+
+/** `212 tokens/s, 68% of the machine’s rate`, the share where it is known. */
+function pace({ tokens_per_s: tokens, share }: JobSnapshot): string | null {
+  if (tokens === null) {
+    return null;
+  }
+  // Beside other work the machine was measured slower than it is now.
+  const percent = share === null ? '' : `, ${String(Math.min(100, Math.round(100 * share)))}% of the machine’s rate`;
+  return `${formatNumber(Math.round(tokens))} tokens/s${percent}`;
 }
 
 /** `epoch 1.29 of 3`, where the job goes by epochs. */
