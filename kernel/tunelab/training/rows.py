@@ -1,12 +1,24 @@
-"""Rows of a dataset version as the `datasets.Dataset` that TRL's trainers take."""
+"""Rows of a dataset version as the `datasets.Dataset` that TRL's trainers take.
+
+They lie in the workspace's cache by content, and beside them `datasets` keeps what TRL's tokenization makes of them, so
+that the next job on the same rows reads it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset as Table
+from datasets import DatasetDict, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
+from tunelab import workspace
 from tunelab.data import Dataset
 from tunelab.data.reading import Row
 from tunelab.data.split import held_out
@@ -22,16 +34,30 @@ def tables(spec: CustomizeSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[Tab
     become a turn of the user and one of the assistant.
     """
     dataset = Dataset.get(spec.dataset)
-    rows = list(dataset.read())
-    if spec.eval_dataset:
-        train, held = rows, list(Dataset.get(spec.eval_dataset).read())
-    else:
-        aside = held_out(rows, spec.split or 0, spec.seed)
-        train = [row for position, row in enumerate(rows) if position not in aside]
-        held = [row for position, row in enumerate(rows) if position in aside]
+    other = Dataset.get(spec.eval_dataset) if spec.eval_dataset else None
     as_chat = spec.chat_template == "auto" and tokenizer.chat_template is not None
     names = form(spec, dataset)
-    return _table(train, names, as_chat), _table(held, names, as_chat) if held else None
+    what = [dataset.digest, other.digest if other else [spec.split, spec.seed], names, as_chat, version("datasets")]
+    kept = workspace.current().root / "cache" / "rows" / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+    if not kept.is_dir():
+        rows = list(dataset.read())
+        aside = set() if other else held_out(rows, spec.split or 0, spec.seed)
+        train = [row for position, row in enumerate(rows) if position not in aside]
+        held = list(other.read()) if other else [row for position, row in enumerate(rows) if position in aside]
+        _keep(kept, {"train": _table(train, names, as_chat)} | ({"held": _table(held, names, as_chat)} if held else {}))
+    loaded = load_from_disk(str(kept))
+    return loaded["train"], loaded.get("held")
+
+
+def _keep(target: Path, tables: dict[str, Table]) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix="."))
+    DatasetDict(tables).save_to_disk(str(aside))
+    try:
+        aside.rename(target)
+    except OSError:
+        # Another job of these rows was faster; its files are the same.
+        shutil.rmtree(aside)
 
 
 def form(spec: CustomizeSpec, dataset: Dataset) -> tuple[str, ...]:

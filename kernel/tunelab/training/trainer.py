@@ -18,6 +18,7 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from trl import DPOConfig, SFTConfig, SFTTrainer
 
+from tunelab.data import Dataset
 from tunelab.errors import ModelError, SpecError
 from tunelab.models import find, load
 from tunelab.spec import CustomizeSpec
@@ -54,6 +55,9 @@ class Dpo(Tuned, ReferenceDPOTrainer):
         limit = settings.max_length or sys.maxsize
         return sum(min(limit, len(row["prompt_ids"]) + len(row[f"{side}_ids"])) for side in ("chosen", "rejected"))
 
+
+#: From so many rows on, tokenizing in several processes is faster by more than it takes to start them.
+_MANY_ROWS = 4000
 
 #: technique -> TRL's config and trainer. A new technique of TRL's is added here, in `spec` and in `recipes`.
 TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, Sft), "dpo": (DPOConfig, Dpo)}
@@ -124,7 +128,10 @@ def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> Non
 def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> transformers.TrainingArguments:
     """Return TRL's config: the spec's hyperparameters, and what tunelab sets itself."""
     config, _ = TRAINERS[spec.technique]
+    rows = Dataset.get(spec.dataset).rows
+    processes = spec.compute.threads if rows >= _MANY_ROWS else None
     own = {
+        "dataset_num_proc": spec.hyperparameters.get("dataset_num_proc", processes),
         "output_dir": str(output_dir),
         # Decided when the model is there to be measured (`settle`), unless it is given.
         "gradient_checkpointing": spec.hyperparameters.get("gradient_checkpointing", False),
