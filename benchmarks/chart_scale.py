@@ -331,8 +331,10 @@ def main(sizes: list[int], only: str | None, is_quick: bool) -> int:
                     say(f"{points:,} points a line, {name}")
                     found = measure(browser, lab, values, reloads, redraws)
                     results.setdefault(points, {})[name] = found
+            # At once: the next size takes ten times as long, and may not end.
+            print(report({points: results[points]}), flush=True)
     load = " ".join(f"{value:.1f}" for value in psutil.getloadavg())
-    print(f"\n{psutil.cpu_count()} cores, load {load}, {time.monotonic() - began:.0f} s\n\n{report(results)}")
+    print(f"{psutil.cpu_count()} cores, load {load}, {time.monotonic() - began:.0f} s\n")
     return verdict(results)
 
 

@@ -42,8 +42,14 @@ LEAD = "rewards/margins"
 CHARTS = 6
 WITHIN_MS, TIMES_IDLE = 150, 2
 
-#: How many points the leading chart has drawn.
-DRAWN = f"Object.entries(probe.drawn).find(([name]) => name.endsWith(': {LEAD}'))?.[1].at(-1).points ?? 0"
+#: How many points all charts have drawn, and their frames are done.
+DRAWN = f"""
+(charts => {{
+  const ends = charts.map(one => one.findLast(({{frame}}) => frame)?.points ?? 0);
+  return charts.length < {CHARTS} ? 0 : Math.min(...ends);
+}})
+(Object.values(probe.drawn))
+"""
 
 #: Runs a cell so many times, a tenth of a second apart, and returns the milliseconds of each.
 RUN_CELL = """
@@ -89,7 +95,7 @@ def one_round(
         until(lambda: not job.folder.has_process(), 60)
         at.page.locator("[data-state=cancelled]").wait_for()
         idle += run_cell(at, cells - cells // 2)
-    return latencies(job, probe, first) | {"idle": idle, "busy": busy}
+    return latencies(job, probe, first, points) | {"idle": idle, "busy": busy}
 
 
 def run_cell(at: Desk, count: int) -> list[float]:
@@ -98,8 +104,8 @@ def run_cell(at: Desk, count: int) -> list[float]:
     return taken
 
 
-def latencies(job: tl.Job, probe: dict[str, Any], first: int) -> dict[str, list[float]]:
-    """Return the milliseconds from the journal to each stage, for the points after the `first` ones."""
+def latencies(job: tl.Job, probe: dict[str, Any], first: int, points: int) -> dict[str, list[float]]:
+    """Return the milliseconds from the journal to each stage, for `points` after the `first` ones."""
     lines = map(json.loads, job.folder.journal.read_text(encoding="utf-8").splitlines())
     written = [
         (line["step"], 1e3 * line["time"]) for line in lines if line["type"] == "metric" and LEAD in line["values"]
@@ -108,7 +114,7 @@ def latencies(job: tl.Job, probe: dict[str, Any], first: int) -> dict[str, list[
     assert len(charts) == CHARTS, sorted(charts)
     lead = next(drawn for name, drawn in charts.items() if name.endswith(f": {LEAD}"))
     taken: dict[str, list[float]] = {"sent": [], "received": [], "lead": [], "all": [], "frame": []}
-    for place in range(first, lead[-1]["points"] - 1):
+    for place in range(first, first + points):
         step, at = written[place]
         sent, received, *_ = next(m for m in probe["messages"] if m[3] and m[0] >= at - 1)
         draws = [next(one for one in drawn if one["points"] > place) for drawn in charts.values()]

@@ -1,0 +1,86 @@
+"""Makes the README's pictures from the real thing: `python scripts/screenshots.py [FOLDER]`.
+
+In a JupyterLab of its own smollm2-135m is fine-tuned for real, and the live view in the cell and the side panel are
+taken in both themes while the training runs. FOLDER (`build/screenshots`) keeps the workspace: a second run takes the
+jobs as it finds them, and trains nothing anew.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+REPOSITORY = Path(__file__).parents[1]
+sys.path.insert(0, str(REPOSITORY / "tests" / "ui"))
+
+from lab import Desk, Lab, chromium, until  # noqa: E402
+
+DOCS = REPOSITORY / "docs"
+DATA = REPOSITORY / "notebooks" / "data"
+#: Of so many steps, those that are done when the pictures are taken.
+STEPS, TAKEN_AT = 40, 34
+#: A training on two CPU cores that others use too.
+PATIENCE_S = 3600
+
+# In the order of their start: one job runs at a time.
+JOBS = f"""
+import tunelab as tl
+
+def start(name, technique, dataset, split, **hyperparameters):
+    given = {{"per_device_train_batch_size": 2, "logging_steps": 1, **hyperparameters}}
+    tl.customize(
+        name=name, model="smollm2-135m", technique=technique, dataset=dataset, split=split, hyperparameters=given,
+        compute={{"threads": 1}},
+    )
+
+if not len(tl.jobs()):
+    tl.Dataset.create("reminders", "reminders.jsonl", technique="sft")
+    tl.Dataset.create("everyday", "everyday.jsonl", technique="dpo")
+    start("records", "sft", "reminders@1", 8, max_steps=12, eval_steps=6)
+    start("chatty", "dpo", "everyday@1", 16, max_steps={STEPS}, eval_steps=8, save_steps=8, learning_rate=5e-5)
+    start("briefer", "dpo", "everyday@1", 16, max_steps={STEPS})
+"""
+
+
+def main() -> int:
+    """Train if need be, and write the pictures; return the exit status."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots").absolute()
+    lab = Lab(folder)
+    try:
+        for name in ("reminders.jsonl", "everyday.jsonl"):
+            (lab.root / name).write_text((DATA / name).read_text(encoding="utf-8"), encoding="utf-8")
+        lab.python(JOBS)
+        reached = (
+            f"import tunelab as tl; v = tl.job('chatty').view(); print(v.has_ended or (v.step or 0) >= {TAKEN_AT})"
+        )
+        until(lambda: lab.python(reached) == "True", PATIENCE_S)
+        lab.write("chatty.ipynb", ["%load_ext tunelab\nimport tunelab as tl", 'tl.job("chatty")'])
+        with sync_playwright() as playwright:
+            browser = chromium(playwright)
+            context = browser.new_context(viewport={"width": 1360, "height": 760}, device_scale_factor=1.5)
+            take(Desk(context.new_page(), lab).open("chatty.ipynb"))
+    finally:
+        lab.python("import tunelab as tl\nfor job in tl.jobs():\n    job.cancel().wait()")
+        lab.close()
+    return 0
+
+
+def take(desk: Desk) -> None:
+    """Write the pictures of the job in the cell, and of the panel, in both themes."""
+    desk.run(0)
+    desk.run(1)
+    view, panel = desk.job(1), desk.panel()
+    expect(panel.get_by_role("list", name="Jobs")).to_be_visible(timeout=60_000)
+    for theme in ("Light", "Dark"):
+        desk.theme(theme)
+        desk.page.mouse.move(0, 0)
+        expect(view.locator(".scatterlayer .trace").first).to_be_visible(timeout=60_000)
+        panel.screenshot(path=DOCS / f"panel-{theme.lower()}.png", animations="disabled")
+        desk.command("application:toggle-left-area")
+        expect(panel).to_be_hidden(timeout=60_000)
+        view.screenshot(path=DOCS / f"job-{theme.lower()}.png", animations="disabled")
+        desk.panel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
