@@ -57,7 +57,7 @@ def run(context: Context) -> None:
     trained, total = trainer.model.num_parameters(only_trainable=True), trainer.model.num_parameters()
     context.say(
         f"training {trained / 1e6:.2f} M of {total / 1e6:.1f} M weights on {spec.compute.device} in "
-        f"{spec.compute.dtype}, {spec.compute.threads} threads"
+        f"{spec.compute.dtype}, {spec.compute.threads} thread{'' if spec.compute.threads == 1 else 's'}"
     )
     trainer.train()
     shutil.rmtree(aside, ignore_errors=True)
