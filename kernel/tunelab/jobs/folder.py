@@ -123,4 +123,11 @@ def find(job_id: str) -> JobFolder:
 def every() -> list[JobFolder]:
     """Return the folders of all jobs, newest first."""
     found = [entry for entry in workspace.current().jobs.iterdir() if _ID.fullmatch(entry.name)]
-    return [JobFolder(path) for path in sorted(found, key=lambda path: path.name.rsplit("-", 3)[1:], reverse=True)]
+    return [JobFolder(path) for path in sorted(found, key=_made, reverse=True)]
+
+
+def _made(path: Path) -> tuple[list[str], int]:
+    """Return when a job was submitted: by its id, and within one second by its first file."""
+    noted = path / "submitted.json"
+    # A job may be removed by another process at this moment.
+    return path.name.rsplit("-", 3)[1:3], noted.stat().st_mtime_ns if noted.exists() else 0

@@ -80,33 +80,28 @@ class _LogProbs(torch.autograd.Function):
         out = {name: hidden.new_empty(count, dtype=torch.float32) for name in ("log_probs", *fields)}
         if "is_top1" in out:
             out["is_top1"] = out["is_top1"].bool()
-        log_z = hidden.new_empty(count, dtype=torch.float32)
         factor = torch.empty_like(hidden) if wanted_hidden and not trained else None
         for part in _chunks(count, weight, _CHUNK):
             z, slope = _logits(hidden[part], weight, bias, scale, softcap, factor is not None)
             y = labels[part, None]
-            highest, likeliest = z.max(-1, keepdim=True)
+            own, highest = z.gather(-1, y)[:, 0], z.amax(-1)
             if "mean_logits" in out:
                 out["mean_logits"][part] = z.mean(-1)
             if "is_top1" in out:
-                out["is_top1"][part] = likeliest[:, 0] == y[:, 0]
-            z -= highest
-            own = z.gather(-1, y)[:, 0]
-            e = z.exp() if "entropy" in out else z.exp_()
-            total = e.sum(-1)
-            log_total = total.log()
-            out["log_probs"][part] = own - log_total
-            log_z[part] = log_total + highest[:, 0]
+                out["is_top1"][part] = _first_of_the_highest(z, own == highest, y)
+            # torch's softmax is several times faster than its exp; the greatest probability tells the normalizer.
+            p = z.softmax(-1)
+            log_z = highest - p.amax(-1).log()
+            out["log_probs"][part] = own - log_z
             if "entropy" in out:
-                out["entropy"][part] = log_total - torch.linalg.vecdot(e, z) / total
+                out["entropy"][part] = log_z - torch.linalg.vecdot(p, z)
             if "log_sum_sq_probs" in out:
-                out["log_sum_sq_probs"][part] = torch.linalg.vecdot(e, e).log() - 2 * log_total
+                out["log_sum_sq_probs"][part] = torch.linalg.vecdot(p, p).log()
             if factor is not None:
-                e /= -total[:, None]
-                _to_direction(e, y, slope)
-                factor[part] = (e.to(weight.dtype) @ weight) * scale
+                _to_direction(p.neg_(), y, slope)
+                factor[part] = (p.to(weight.dtype) @ weight) * scale
         ctx.scale, ctx.softcap, ctx.trained = scale, softcap, trained
-        ctx.save_for_backward(*((hidden, weight, bias, labels, log_z) if trained else (factor,)))
+        ctx.save_for_backward(*((hidden, weight, bias, labels) if trained else (factor,)))
         ctx.mark_non_differentiable(*(out[name] for name in fields))
         return tuple(out.values())
 
@@ -116,15 +111,14 @@ class _LogProbs(torch.autograd.Function):
             (factor,) = ctx.saved_tensors
             found = None if factor is None else (factor * upstream[:, None].to(factor.dtype))
             return found, None, None, None, None, None, None
-        hidden, weight, bias, labels, log_z = ctx.saved_tensors
+        hidden, weight, bias, labels = ctx.saved_tensors
         to_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         # Sums over all positions are kept in float32 whatever the weights are in.
         to_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         to_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and ctx.needs_input_grad[2] else None
         for part in _chunks(len(labels), weight, _CHUNK_TRAINED):
             z, slope = _logits(hidden[part], weight, bias, ctx.scale, ctx.softcap, True)
-            z -= log_z[part, None]
-            e = z.exp_().neg_()
+            e = z.softmax(-1).neg_()
             _to_direction(e, labels[part, None], slope)
             e *= upstream[part, None]
             if to_bias is not None:
@@ -165,6 +159,13 @@ def _logits(
     slope = 1 - z.square() if with_slope else None
     z *= softcap
     return z, slope
+
+
+def _first_of_the_highest(z: Tensor, is_highest: Tensor, labels: Tensor) -> Tensor:
+    """Return where the label is the first of the likeliest tokens, as `argmax` chooses among equal ones."""
+    found = is_highest.clone()
+    found[is_highest] = z[is_highest].argmax(-1) == labels[is_highest, 0]
+    return found
 
 
 def _to_direction(negative_probabilities: Tensor, labels: Tensor, slope: Tensor | None) -> None:
