@@ -142,26 +142,22 @@ def desk(browser: Browser, lab: Lab) -> Iterator[Desk]:
 
 
 class Busy:
-    """How busy the page's main thread was since the last `take`, as the browser counts it; milliseconds."""
+    """How busy the page's main thread was since the last `take`, as the browser counts it."""
 
     def __init__(self, page: Page) -> None:
         self._session = page.context.new_cdp_session(page)
         self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
         self._last = self._read()
 
-    def take(self) -> dict[str, float]:
-        """Return milliseconds of `script`, of `layout` (style too) and of the main thread's `task`s in all."""
+    def take(self) -> float:
+        """Return milliseconds of CPU time of the main thread's tasks."""
         now, before = self._read(), self._last
         self._last = now
-        return {name: 1e3 * (now[name] - before[name]) for name in now}
+        return 1e3 * (now - before)
 
-    def _read(self) -> dict[str, float]:
+    def _read(self) -> float:
         metrics = {one["name"]: one["value"] for one in self._session.send("Performance.getMetrics")["metrics"]}
-        return {
-            "script": metrics["ScriptDuration"],
-            "layout": metrics["LayoutDuration"] + metrics["RecalcStyleDuration"],
-            "task": metrics["TaskDuration"],
-        }
+        return float(metrics["TaskDuration"])
 
 
 def until(condition: Callable[[], Any], timeout_s: float, every_s: float = 0.05) -> Any:
