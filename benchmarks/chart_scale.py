@@ -52,7 +52,7 @@ LINES = tuple(name for chart in CHARTS for name in chart)
 SIZES = (10**3, 10**4, 10**5, 10**6)
 RELOADS, REDRAWS = 5, 20
 #: What FigureWidget may take for one step of the work.
-PATIENCE_S = 300
+PATIENCE_S = 120
 FRAME_MS = 1000 / 60
 
 SPEC: dict[str, Any] = {
