@@ -140,7 +140,7 @@ class Desk:
         """Load the page, with a notebook if one is named, and wait until its kernel is idle."""
         tree = f"/tree/{notebook}" if notebook else ""
         self.page.goto(f"{self.lab.url}/lab/workspaces/{self.name}{tree}?token={self.lab.token}")
-        self.page.get_by_role("main").first.wait_for(timeout=PATIENCE_MS)
+        self._restored()
         if notebook:
             self.idle()
         return self
@@ -148,7 +148,12 @@ class Desk:
     def reload(self) -> None:
         """Load the page again, as the user does."""
         self.page.reload()
+        self._restored()
+
+    def _restored(self) -> None:
+        """Wait until the layout is as it was left: a click on a panel that is about to show would close it."""
         self.page.get_by_role("main").first.wait_for(timeout=PATIENCE_MS)
+        self.page.evaluate("jupyterapp.restored.then(() => true)")
 
     def command(self, name: str, **arguments: Any) -> None:
         """Call a command of JupyterLab's, as a menu does."""
