@@ -197,6 +197,22 @@ def test_log_probabilities_are_torchs(head_is_trained: bool, bias: bool, scale: 
         assert (a - b).norm() <= 1e-5 * a.norm()
 
 
+def test_a_large_vocabulary_with_large_logits_is_summed_exactly() -> None:
+    draw = torch.Generator().manual_seed(0)
+    hidden = 3 * torch.randn(40, 64, generator=draw)
+    weight, offset = torch.randn(50_000, 64, generator=draw), torch.full((50_000,), 30.0)
+    labels = torch.randint(0, 50_000, (40,), generator=draw)
+    logp = (hidden.double() @ weight.double().T + offset).log_softmax(-1)
+    found = log_probs(hidden, Head(weight, offset), labels, FIELDS)
+    exact = {
+        "log_probs": logp.gather(-1, labels[:, None])[:, 0],
+        "entropy": -(logp.exp() * logp).sum(-1),
+        "log_sum_sq_probs": (2 * logp).logsumexp(-1),
+    }
+    for name, values in exact.items():
+        torch.testing.assert_close(found[name].double(), values, atol=5e-5, rtol=2e-6)
+
+
 def test_a_row_has_no_padding_and_a_prompt_once() -> None:
     inputs = batch([20, 9, 14, 30], [10, 4, 10, 4], pairs=True)
     arguments = inputs["input_ids"], inputs["labels"], inputs["attention_mask"]

@@ -94,7 +94,9 @@ class _LogProbs(torch.autograd.Function):
             log_z = highest - p.amax(-1).log()
             out["log_probs"][part] = own - log_z
             if "entropy" in out:
-                out["entropy"][part] = log_z - torch.linalg.vecdot(p, z)
+                # Beside the highest logit the sum over the vocabulary is small, and so is its rounding.
+                z -= highest[:, None]
+                out["entropy"][part] = log_z - highest - torch.linalg.vecdot(p, z)
             if "log_sum_sq_probs" in out:
                 out["log_sum_sq_probs"][part] = torch.linalg.vecdot(p, p).log()
             if factor is not None:
