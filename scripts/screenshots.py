@@ -29,8 +29,7 @@ import tunelab as tl
 def start(name, technique, dataset, split, **hyperparameters):
     given = {{"per_device_train_batch_size": 2, "logging_steps": 1, **hyperparameters}}
     tl.customize(
-        name=name, model="smollm2-135m", technique=technique, dataset=dataset, split=split, hyperparameters=given,
-        compute={{"threads": 1}},
+        name=name, model="smollm2-135m", technique=technique, dataset=dataset, split=split, hyperparameters=given
     )
 
 if not len(tl.jobs()):
