@@ -407,9 +407,11 @@ def test_a_resolved_spec_is_a_spec_that_resolves_to_itself(
     assert load.customize(once.spec.model_dump(mode="json", exclude_none=True)) == once.spec
 
 
-def test_every_choice_of_the_machine_is_in_the_resolved_spec(submitted: Callable[..., Prepared]) -> None:
+def test_every_choice_that_needs_no_torch_is_in_the_spec_at_submit(submitted: Callable[..., Prepared]) -> None:
     spec = submitted(compute={"device": "cpu"}).spec
-    assert (spec.compute.device, spec.compute.dtype) == ("cpu", "float32")
+    # What is measured on a CPU is added by the worker (test_trainers.py).
+    assert (spec.compute.device, spec.compute.dtype, spec.compute.kernels) == ("cpu", None, None)
+    assert submitted(compute={"device": "cpu", "dtype": "bfloat16"}).spec.compute.dtype == "bfloat16"
     assert spec.compute.threads
     assert spec.compute.threads >= 1
     assert (spec.dataset, spec.split, spec.model) == ("pairs@1", 0.1, "smollm2-135m")
@@ -465,7 +467,7 @@ def test_every_value_of_a_recipe_has_a_source_and_would_be_taken(technique: str,
     assert fields.check(technique, recipe.hyperparameters, recipe.ranges) == recipe.hyperparameters
     known = fields.catalog("sft").keys() | fields.catalog("dpo").keys()
     assert [name for name in recipe.ranges if name not in known] == []
-    assert recipe.hyperparameters["gradient_checkpointing"] is (device == "cuda")
+    assert "gradient_checkpointing" not in recipe.hyperparameters, "the job's memory decides"
     shown = repr(recipe)
     assert all(setting.name in shown and setting.source in shown for setting in recipe.settings.values())
 
