@@ -53,7 +53,9 @@ def rate(device: str, dtype: str, seconds: float = _TRY_S) -> float:
     """Return the operations a second of products of matrices in `dtype`: the best of those that `seconds` allow."""
     tokens, wide, out = _SHAPE
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
-    a, b = torch.randn(tokens, wide, dtype=kind, device=device), torch.randn(out, wide, dtype=kind, device=device)
+    # Drawn apart, so that the training's own random numbers are those of its seed.
+    draw = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(rows, wide, generator=draw).to(device, kind) for rows in (tokens, out))
     best = 0.0
     end = time.perf_counter() + seconds
     # The first one warms up, and at least one more is timed however slow it is.
