@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 
 Row = dict[str, str]
 
-#: Tokens of the texts that a long prompt holds, and words of the longest answers after it.
+#: Tokens of the texts that a long prompt holds, and how many of the shortest pairs come after them.
 _CONTEXT_TOKENS = (600, 900)
-_SHORT_WORDS = 40
+_SHORT_ROWS = 200
 
 
 class Texts:
@@ -45,11 +45,9 @@ class Texts:
 
     def long_prompts(self, count: int) -> list[Row]:
         """Return short pairs of human-like, each after 600 to 900 tokens of solved problems of gsm8k."""
-        short = [
-            row
-            for row in self._read("human-like/pairs.jsonl")
-            if max(len(row[side].split()) for side in ("chosen", "rejected")) <= _SHORT_WORDS
-        ]
+        rows = self._read("human-like/pairs.jsonl")
+        rows.sort(key=lambda row: max(len(row[side].split()) for side in ("chosen", "rejected")))
+        short = rows[:_SHORT_ROWS]
         draw = self._draw()
         solved = self._solved(draw)
         rows = []
