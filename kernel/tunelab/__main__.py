@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="do what a spec file says, and wait for it")
     run.add_argument("spec", help="a YAML file")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the spec")
+    run.add_argument("--fit", action="store_true", help="smaller batches, same effective batch, where memory is short")
     run.add_argument("--dry-run", action="store_true", help="plan only, start nothing")
     run.add_argument("--no-wait", action="store_true", help="print the job's id and leave it running")
     commands.add_parser("jobs", help="list the workspace's jobs")
@@ -45,7 +46,7 @@ def _do(given: argparse.Namespace) -> int:
         job = tunelab.job(given.job).cancel().wait()
         return 0 if job.state == "cancelled" else 1
     else:
-        overrides = dict(load.assignment(text) for text in given.set)
+        overrides = dict(load.assignment(text) for text in given.set) | ({"compute.fit": True} if given.fit else {})
         started = tunelab.customize(Path(given.spec), dry_run=given.dry_run, overrides=overrides)
         if isinstance(started, tunelab.Plan):
             print(started)

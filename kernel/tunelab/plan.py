@@ -6,9 +6,9 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import yaml
 
+from tunelab.jobs import memory
 from tunelab.jobs.prepare import Prepared
 from tunelab.jobs.view import duration
 
@@ -46,7 +46,7 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the machine has that much memory free now. Only for a CPU."""
-        return self.memory_bytes < psutil.virtual_memory().available
+        return self.memory_bytes < memory.free(fresh=True)
 
     def to_yaml(self) -> str:
         """Return the resolved spec as YAML, which is a spec again."""
@@ -55,9 +55,9 @@ class Plan:
     def facts(self) -> list[tuple[str, str]]:
         """Return what the plan says, as pairs of name and value."""
         cut = f"{self.cut_rows:,} rows would be cut off, losing {self.cut_tokens:,} tokens" if self.cut_rows else "none"
-        room = (
-            "" if self.fits else f", more than the {psutil.virtual_memory().available / 1e9:.1f} GB that are free now"
-        )
+        room = "" if self.fits else f", more than the {memory.free(fresh=True) / 1e9:.1f} GB that are free now"
+        if not self.fits and not self.spec["compute"]["fit"]:
+            room += "; --fit would choose smaller batches"
         return [
             ("rows", f"{self.train_rows:,} to train on, {self.eval_rows:,} held out"),
             ("tokens", f"{self.tokens:,} an epoch; a row has {self.median:,} (median) to {self.longest:,}"),

@@ -224,7 +224,7 @@ COMPLETED = {
     "option": ("%customize dpo --mo", {"del"}),
     "options not given yet": (
         "%customize dpo --model a --",
-        {"data", "name", "eval-data", "set", "wait", "dry-run"},
+        {"data", "name", "eval-data", "set", "fit", "wait", "dry-run"},
     ),
     "option on a cell's first line": ("%%customize dpo --dr", {"y-run"}),
     "model of the catalog": ("%customize dpo --model smol", {"lm2-135m"}),
@@ -257,6 +257,7 @@ COMPLETED = {
     "hyperparameter by the line's technique": ("%%customize dpo\nhyperparameters:\n  bet", {"a: "}),
     "hyperparameter's choice in a cell": ("%%customize\nhyperparameters:\n  lr_scheduler_type: lin", {"ear"}),
     "section's key": ("%%customize\nadapter:\n  dro", {"pout: "}),
+    "section's truth": ("%%customize\ncompute:\n  fit: t", {"rue"}),
     "section's choice": ("%%customize\ncompute:\n  device: c", {"pu", "uda"}),
     "section's key in braces": ("%%customize\nadapter: {r: 8, ty", {"pe: "}),
     "section's choice in braces": ("%%customize\nadapter: {type: f", {"ull"}),

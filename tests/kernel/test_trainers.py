@@ -233,7 +233,7 @@ def test_activations_are_computed_twice_where_memory_is_short(
     plain = built(spec, workspace / "a")
     needed = settle.memory(plain, plain.spec)
     plain.train()
-    monkeypatch.setattr(settle, "_free", lambda trainer: needed)
+    monkeypatch.setattr(settle, "free", lambda trainer: needed)
     short = built(spec, workspace / "b")
     assert short.spec.hyperparameters["gradient_checkpointing"] is True
     assert any(line.startswith("activations are computed twice") for line in short.said)

@@ -17,7 +17,7 @@ from tunelab.registry import index
 from tunelab.spec import TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
 from tunelab.spec.hyperparameters import catalog
 
-_OPTIONS = ("--model", "--data", "--name", "--eval-data", "--set", "--wait", "--dry-run")
+_OPTIONS = ("--model", "--data", "--name", "--eval-data", "--set", "--fit", "--wait", "--dry-run")
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
 _CHOICES = {
     "technique": TECHNIQUES,
@@ -28,6 +28,8 @@ _CHOICES = {
     "compute.device": ("auto", "cpu", "cuda", "mps"),
     "compute.engine": ("local",),
     "compute.dtype": ("float32", "bfloat16"),
+    "compute.kernels": ("fast", "trl"),
+    "compute.fit": ("true", "false"),
 }
 
 

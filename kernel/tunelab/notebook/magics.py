@@ -40,6 +40,7 @@ class TunelabMagics(Magics):
     @argument(
         "--set", "-s", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter, or a dotted path"
     )
+    @argument("--fit", action="store_true", help="smaller batches, same effective batch, where memory is too small")
     @argument("--wait", "-w", action="store_true", help="wait for the end, with a line of progress")
     @argument("--dry-run", action="store_true", help="plan only: rows, tokens, steps, time and memory; starts nothing")
     @line_cell_magic
@@ -68,6 +69,8 @@ class TunelabMagics(Magics):
         }
         spec |= {key: value for key, value in line.items() if value is not None}
         overrides = dict(load.assignment(text) for text in given.set)
+        if given.fit:
+            overrides["compute.fit"] = True
         assert self.shell is not None
         started = api.customize(
             spec, dry_run=given.dry_run, overrides=overrides, namespace=self.shell.user_ns | local_ns

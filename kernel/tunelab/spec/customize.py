@@ -87,6 +87,10 @@ class Compute(_Strict):
         le=1 << 24,
         description="batches of rows of like length up to so many tokens, in place of a fixed number of rows",
     )
+    fit: bool = Field(
+        False,
+        description="where a step does not fit in memory, train with smaller batches and the same effective batch",
+    )
 
 
 class Tracking(_Strict):

@@ -16,6 +16,7 @@ import torch
 from tunelab import task
 from tunelab.jobs.prepare import evaluations, steps
 from tunelab.spec import CustomizeSpec
+from tunelab.training import fit
 from tunelab.training import trainer as trainers
 from tunelab.training.batches import TokenBatches
 
@@ -120,17 +121,9 @@ def _length(row: dict[str, Any]) -> int:
 def _step(trainer: Any, rows: list[int], limit: int) -> float:
     """Return the seconds of one forward and backward pass over some rows; gradients are dropped."""
     trainer.data_collator.max_length = limit if limit < sys.maxsize else None
-    batch = trainer.data_collator([_cut(trainer.train_dataset[row], limit) for row in rows])
-    inputs = trainer._prepare_inputs(batch)
-    if "completion_mask" in inputs and "labels" not in inputs:
-        # Any reference serves: what it costs is reckoned apart.
-        none = torch.zeros(len(rows), device=inputs["input_ids"].device)
-        inputs |= {"ref_chosen_logps": none, "ref_rejected_logps": none}
-    trainer.model.train()
+    inputs = fit.prepared(trainer, [_cut(trainer.train_dataset[row], limit) for row in rows])
     begin = time.perf_counter()
-    trainer.compute_loss(trainer.model, inputs).backward()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    fit.forward_backward(trainer, inputs)
     taken = time.perf_counter() - begin
     trainer.model.zero_grad(set_to_none=True)
     return taken

@@ -6,22 +6,24 @@ Every choice can be made by hand: ``compute.dtype``, ``compute.kernels``, ``comp
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import peft
-import psutil
 import torch
 from transformers import PreTrainedModel
 
+from tunelab.jobs import memory as memory_of_the_machine
 from tunelab.spec import CustomizeSpec
 from tunelab.training import speed
 from tunelab.training.fast import Refused, accelerate, lora
+from tunelab.training.need import Settings, measure
+from tunelab.training.need import base as base
 
-#: The share of the free memory that a step may take before activations are computed twice to save it.
-_ROOM = 0.8
-#: A row cut to so many tokens shows what a token keeps for the backward pass.
-_TRIAL_TOKENS = 48
+#: The share of the free memory that a step is to take, since it is reckoned and not known: above it activations are
+#: computed twice.
+ROOM = 0.8
 
 
 def number_format(spec: CustomizeSpec, say: Callable[[str], None]) -> CustomizeSpec:
@@ -53,10 +55,10 @@ def checkpointing(trainer: Any, spec: CustomizeSpec, say: Callable[[str], None])
     """Turn activation checkpointing on where a step would not fit in memory, and return the spec that says so."""
     if "gradient_checkpointing" in spec.hyperparameters:
         return spec
-    needed, free = memory(trainer, spec), _free(trainer)
-    wanted = needed > _ROOM * free
+    needed, available = memory(trainer, spec), free(trainer)
+    wanted = needed > ROOM * available
     if wanted:
-        say(f"activations are computed twice: a step would need {needed / 1e9:.1f} of {free / 1e9:.1f} GB")
+        say(f"activations are computed twice: a step would need {needed / 1e9:.1f} of {available / 1e9:.1f} GB")
         trainer.args.activation_checkpointing = True
         if isinstance(trainer.model, peft.PeftModel):
             trainer.model.enable_input_require_grads()
@@ -65,20 +67,9 @@ def checkpointing(trainer: Any, spec: CustomizeSpec, say: Callable[[str], None])
 
 
 def memory(trainer: Any, spec: CustomizeSpec) -> float:
-    """Return the bytes that a step with the longest rows would take besides the weights, from a trial of a few tokens.
-
-    What autograd keeps is counted as it is kept; gradients and AdamW's two moments are three numbers a trained weight.
-    """
-    lengths = sorted((trainer.length_of(row) for row in trainer.train_dataset), reverse=True)
-    rows = spec.hyperparameters["per_device_train_batch_size"]
-    if spec.compute.tokens_per_batch:
-        tokens = max(spec.compute.tokens_per_batch, lengths[0])
-    elif spec.compute.kernels == "trl":
-        tokens = rows * lengths[0]
-    else:
-        tokens = sum(lengths[:rows])
-    trained = sum(p.numel() * 4 for p in trainer.model.parameters() if p.requires_grad)
-    return float(_kept_per_token(trainer) * tokens + 3 * trained)
+    """Return the bytes that a step with the longest rows would take besides the weights, with activations kept."""
+    need = measure(trainer, spec, twice=False)
+    return need.bytes(dataclasses.replace(Settings.of(spec), checkpointing=False))
 
 
 def _make_fast(trainer: Any, spec: CustomizeSpec) -> None:
@@ -103,32 +94,8 @@ def _with_liger(model: PreTrainedModel) -> None:
         apply_liger_kernel(model, {"fused_linear_cross_entropy": False, "cross_entropy": False})
 
 
-def base(model: Any) -> PreTrainedModel:
-    """Return the language model inside PEFT's wrapper."""
-    found: Any = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-    return found  # type: ignore[no-any-return]
-
-
-def _kept_per_token(trainer: Any) -> float:
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, torch.nn.Parameter) and tensor.data_ptr() not in weights:
-            storage = tensor.untyped_storage()
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    model = trainer.model
-    weights = {parameter.data_ptr() for parameter in model.parameters()}
-    # Two rows with nothing in common, since two are a pair.
-    ids = torch.arange(2 * _TRIAL_TOKENS, device=model.device).reshape(2, -1)
-    ids %= model.config.get_text_config().vocab_size
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids, fused_lm_head=True)
-    return sum(kept.values()) / (2 * _TRIAL_TOKENS)
-
-
-def _free(trainer: Any) -> float:
+def free(trainer: Any) -> float:
+    """Return the bytes that are free where the trainer's model is."""
     if trainer.model.device.type == "cuda":
         return float(torch.cuda.mem_get_info(trainer.model.device)[0])
-    return float(psutil.virtual_memory().available)
+    return memory_of_the_machine.free()
