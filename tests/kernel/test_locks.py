@@ -73,15 +73,15 @@ def test_a_ticket_whose_runner_was_killed_holds_nobody_up(queue: locks.DeviceQue
 def test_the_slot_stays_taken_while_the_child_lives_that_inherited_it(queue: locks.DeviceQueue) -> None:
     slot = queue.try_take(queue.enter("a", 1))
     assert slot is not None
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=(slot.fd,))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=slot.fds)
     slot.release()
-    assert locks.is_held(queue.slot)
+    assert not queue.is_free()
     child.kill()
     child.wait()
     until = time.monotonic() + 5
-    while locks.is_held(queue.slot) and time.monotonic() < until:
+    while not queue.is_free() and time.monotonic() < until:
         time.sleep(0.01)
-    assert not locks.is_held(queue.slot)
+    assert queue.is_free()
 
 
 def test_devices_have_queues_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

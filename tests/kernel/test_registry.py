@@ -77,7 +77,6 @@ def test_syncing_and_registering_again_writes_nothing_twice(trained: tl.Job) -> 
     client = store.client()
     run_id = trained.view().run["run_id"]
     before = client.get_metric_history(run_id, "loss")
-    (trained.folder.path / "tracked.json").unlink()
     tracker = tracking.RunTracker(trained.folder, Journal(trained.folder.journal, "runner"))
     tracker.start()
     tracker.sync()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Journal
+
+#: Where so few bytes are free, a write that failed failed for want of them.
+_NOTHING_FREE = 4_000_000
 
 
 class Stopped(Exception):
@@ -24,3 +30,15 @@ class Context:
     def say(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log."""
         self.journal.append("log", level=level, text=text)
+
+
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Tell whether an error comes from a disk without room, as which libraries seldom name it."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    if "No space left on device" in str(error):
+        return True
+    return isinstance(error, (RuntimeError, OSError)) and shutil.disk_usage(folder).free < _NOTHING_FREE

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ import yaml
 
 from tunelab import workspace
 from tunelab.errors import JobError, did_you_mean
-from tunelab.jobs.locks import is_held
+from tunelab.jobs.journal import Journal
+from tunelab.jobs.locks import Held, is_held, try_hold
 
+#: The file in a checkpoint's folder that says that all of it is on the disk.
+COMPLETE = ".complete"
+#: The folder beside the checkpoints in which one is written.
+UNFINISHED = ".writing"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-\d{8}-\d{6}-[0-9a-f]{4}")
 
 
@@ -70,6 +76,21 @@ class JobFolder:
         return self.path / "cancel"
 
     @property
+    def pause_request(self) -> Path:
+        """Its existence asks the runner to stop the work until it is resumed."""
+        return self.path / "pause"
+
+    @property
+    def pending(self) -> Path:
+        """What is to be told to MLflow at the end of the work; there until it was."""
+        return self.path / "pending.json"
+
+    @property
+    def first_step(self) -> Path:
+        """Why the job is out of memory, there while the worker tries its first step: a killed one cannot say it."""
+        return self.path / "first_step.txt"
+
+    @property
     def outcome(self) -> Path:
         """Written by the worker as its last act; a worker that leaves none has died."""
         return self.path / "outcome.json"
@@ -88,21 +109,41 @@ class JobFolder:
         loaded: dict[str, Any] = json.loads((self.path / "submitted.json").read_text(encoding="utf-8"))
         return loaded
 
+    def checkpoint_steps(self) -> list[int]:
+        """Return the steps of the complete checkpoints, in order."""
+        found = self.checkpoints.glob(f"step-*/{COMPLETE}")
+        return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
+
     def has_process(self) -> bool:
         """Tell whether a runner or a worker of this job lives."""
         return is_held(self.runner_lock) or is_held(self.worker_lock)
 
 
-def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> JobFolder:
-    """Make a new job's folder with its resolved spec; the id is NAME-DATE-TIME-XXXX, so ids sort by time per name."""
+def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> tuple[JobFolder, Held]:
+    """Make a new job's folder, queued; return it and its runner's lock, so that nobody else gives it a runner.
+
+    The id is NAME-DATE-TIME-XXXX, so ids sort by time per name.
+
+    Raises
+    ------
+    JobError
+        If the folder cannot be written.
+    """
     stamp = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = JobFolder(workspace.current().jobs / f"{name}-{stamp}-{secrets.token_hex(2)}")
-    aside = folder.path.with_name(f".{folder.id}")
-    aside.mkdir(mode=0o700)
-    JobFolder(aside).write_spec(spec)
-    workspace.write_json(aside / "submitted.json", facts)
-    aside.rename(folder.path)
-    return folder
+    aside = JobFolder(folder.path.with_name(f".{folder.id}"))
+    try:
+        aside.path.mkdir(mode=0o700)
+        aside.write_spec(spec)
+        workspace.write_json(aside.path / "submitted.json", facts)
+        Journal(aside.journal, "runner").append("state", state="queued", reason=None)
+        lock = try_hold(aside.runner_lock)
+        aside.path.rename(folder.path)
+    except OSError as error:
+        shutil.rmtree(aside.path, ignore_errors=True)
+        raise JobError(f"The job could not be written to {folder.path.parent}: {error.strerror}.") from error
+    assert lock is not None
+    return folder, Held(lock.fd, folder.runner_lock)
 
 
 def find(job_id: str) -> JobFolder:

@@ -27,7 +27,12 @@ class Journal:
     def append(self, type: str, **fields: Any) -> Event:
         """Append one event and return it as written, with its number and time.
 
-        The line is on the disk when this returns for a `state` event; others are left to the system.
+        The line is on the disk when this returns for a `state` event; others are left to the system, or to `sync`.
+
+        Raises
+        ------
+        OSError
+            If the line cannot be written; then nothing of it stays.
         """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -35,10 +40,18 @@ class Journal:
             last = _cut_torn_tail(fd)
             event = {"seq": last + 1, "time": time.time(), "source": self.source, "type": type, **fields}
             line = json.dumps(_finite(event), ensure_ascii=False, separators=(",", ":")) + "\n"
-            os.write(fd, line.encode("utf-8", "replace"))
+            _write_whole(fd, line.encode("utf-8", "replace"))
             if type == "state":
                 os.fsync(fd)
             return event
+        finally:
+            os.close(fd)
+
+    def sync(self) -> None:
+        """Return when every line that was appended is on the disk."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -75,6 +88,21 @@ def read(path: Path) -> list[Event]:
     return Reader(path).new()
 
 
+def last_state(path: Path) -> str | None:
+    """Return the state that the end of a journal tells, or None where that is further up: it may be long."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        event = _parse(line) if line.endswith(b"\n") else None
+        if event is not None and event["type"] == "state":
+            return str(event["state"])
+    return None
+
+
 def standing(events: list[Event]) -> list[Event]:
     """Return the events without the metrics and samples that a recovery took back.
 
@@ -95,6 +123,17 @@ def _parse(line: bytes) -> Event | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and "seq" in event else None
+
+
+def _write_whole(fd: int, data: bytes) -> None:
+    """Write all of `data` at the end of the file, or nothing: a disk may fill up in the middle."""
+    end = os.lseek(fd, 0, os.SEEK_END)
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError:
+        os.ftruncate(fd, end)
+        raise
 
 
 def _cut_torn_tail(fd: int) -> int:

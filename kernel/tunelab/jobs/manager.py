@@ -5,9 +5,8 @@ Nothing is kept here that is not on the disk: any process of the user sees the s
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -15,18 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from tunelab import errors, task
+from tunelab import errors
 from tunelab.errors import JobError
 from tunelab.jobs import folder as folders
 from tunelab.jobs import journal as journals
-from tunelab.jobs import locks
+from tunelab.jobs import locks, revive
 from tunelab.jobs.prepare import Prepared
-from tunelab.jobs.view import JobView, sentence
+from tunelab.jobs.view import JobView, sentence, size
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LOOK_EVERY_S = 0.2
+#: A runner that cannot start is not started again at every look.
+_REVIVE_EVERY_S = 5.0
 
 
 class Job:
@@ -45,6 +46,7 @@ class Job:
         self._reader = journals.Reader(folder.journal)
         # The widget's thread and the user's cell look at the same time.
         self._lock = threading.Lock()
+        self._revived = -_REVIVE_EVERY_S
 
     @property
     def id(self) -> str:
@@ -71,12 +73,26 @@ class Job:
         return self.view().state
 
     def view(self) -> JobView:
-        """Return what the journal says now; a job that lost its processes is given a runner, which ends it truly."""
+        """Return the truth about the job now; one that lost its processes is given a runner, and goes on."""
         with self._lock:
             self._read()
-            if not self._view.has_ended and self._is_settled() and not self.folder.has_process():
-                _spawn(self.folder)
+            if revive.wants_runner(self.folder, self._view) and not self.folder.has_process():
+                self._revive()
             return self._view
+
+    def _revive(self) -> None:
+        if not self.folder.journal.exists():
+            raise JobError(f"Job {self.id} was removed.")
+        now = time.monotonic()
+        if now - self._revived < _REVIVE_EVERY_S:
+            return
+        self._revived = now
+        try:
+            revive.revive(self.folder)
+        except OSError as error:
+            self._view.reason = f"no process works on it, and {self.folder.path} cannot be written: {error.strerror}"
+        else:
+            self._read()
 
     def read(self) -> JobView:
         """Return what the journal says now, without a look at its processes: cheap enough for 20 times a second."""
@@ -91,7 +107,7 @@ class Job:
                 self._hear(event)
 
     def wait(self, timeout: float | None = None, progress: bool = True) -> Job:
-        """Wait until the job has ended, with a line of progress, and return it.
+        """Wait until the job has ended or is paused, with a line of progress, and return it.
 
         Raises
         ------
@@ -101,7 +117,7 @@ class Job:
         line = _ProgressLine(self.id) if progress else None
         until = None if timeout is None else time.monotonic() + timeout
         try:
-            while not (view := self.view()).has_ended:
+            while not (view := self.view()).has_ended and view.state != "paused":
                 if line:
                     line.show(view)
                 if until is not None and time.monotonic() >= until:
@@ -146,20 +162,62 @@ class Job:
     def cancel(self) -> Job:
         """End the job within 10 seconds; checkpoints that were saved are kept. Does nothing to one that has ended."""
         if not self.view().has_ended:
-            self.folder.cancel_request.touch()
+            self._ask(self.folder.cancel_request)
+            # One that is paused has no process that would see it.
+            self._revived = -_REVIVE_EVERY_S
+            self.view()
         return self
+
+    def pause(self) -> Job:
+        """Finish the step, save, and free memory and device, until `resume`. Does nothing to a job that has ended."""
+        view = self.view()
+        if not view.has_ended and view.state != "paused":
+            self._ask(self.folder.pause_request)
+        return self
+
+    def resume(self) -> Job:
+        """Go on with a paused job: it takes its place at the end of the queue, and starts from where it stopped.
+
+        Raises
+        ------
+        JobError
+            If it needs an environment variable that this process has not.
+        """
+        try:
+            revive.resume(self.folder)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        return self
+
+    def move_up(self) -> Job:
+        """Change places with the job before this one in the queue; does nothing to one that does not wait."""
+        compute = self.spec["compute"]
+        locks.DeviceQueue(compute["device"]).move_up(self.id)
+        return self
+
+    def _ask(self, request: Path) -> None:
+        try:
+            request.touch()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> JobError:
+        return JobError(f"{self.id} cannot be told: {self.folder.path} cannot be written ({error.strerror}).")
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the job's folder takes on the disk: checkpoints, logs, and the model where MLflow has no copy of it."""
+        total = 0
+        for file in self.folder.path.rglob("*"):
+            # Checkpoints come and go while one looks.
+            with contextlib.suppress(OSError):
+                total += file.stat().st_blocks * 512
+        return total
 
     @property
     def model(self) -> str | None:
         """The custom model's ``NAME@VERSION``, once it is registered."""
         return self.view().model_version
-
-    def _is_settled(self) -> bool:
-        # A runner that was just started has not taken its lock yet.
-        if not self.folder.journal.exists():
-            raise JobError(f"Job {self.id} was removed.")
-        newest = max(path.stat().st_mtime for path in (self.folder.path, self.folder.journal))
-        return time.time() - newest > 10.0
 
     def __repr__(self) -> str:
         return f"<Job {self.id}: {sentence(self.view())}>"
@@ -198,6 +256,8 @@ class Jobs(Sequence[Job]):
         job = Job(folders.find(job_id))
         if not job.view().has_ended:
             raise JobError(f"{job_id} has not ended ({job.state}). Cancel it first: tl.job('{job_id}').cancel().")
+        if job.folder.pending.exists():
+            raise JobError(f"{job_id} stays until MLflow, which cannot be reached, was told how it ended.")
         for entry in index.entries():
             if Path(entry.path).is_relative_to(job.folder.path):
                 raise JobError(
@@ -218,6 +278,7 @@ class Jobs(Sequence[Job]):
                     "model": spec["model"],
                     "dataset": spec["dataset"],
                     "state": sentence(view),
+                    "disk": size(job.disk_bytes),
                 }
             )
         return shown
@@ -231,15 +292,16 @@ class Jobs(Sequence[Job]):
 def submit(prepared: Prepared) -> Job:
     """Start a job for a resolved spec, as processes of its own that outlive this one."""
     spec = prepared.spec.model_dump(mode="json")
-    folder = folders.create(prepared.spec.name, spec, prepared.facts)
-    journal = journals.Journal(folder.journal, "runner")
-    journal.append("state", state="queued", reason=None)
-    # The place in the queue is taken here and handed to the runner: processes do not start in the order of submits.
-    ticket = locks.DeviceQueue(spec["compute"]["device"]).enter(folder.id, prepared.facts["submitted_ns"])
+    folder, lock = folders.create(prepared.spec.name, spec, prepared.facts)
+    ticket = None
     try:
-        _spawn(folder, ticket)
+        # The place in the queue is taken here and handed to the runner: processes do not start in the order of submits.
+        ticket = locks.DeviceQueue(spec["compute"]["device"]).enter(folder.id, prepared.facts["submitted_ns"])
+        revive.start_runner(folder, lock, ticket)
     finally:
-        ticket.release()
+        lock.release()
+        if ticket is not None:
+            ticket.release()
     return Job(folder)
 
 
@@ -252,25 +314,6 @@ def find(job_id: str) -> Job:
 def every() -> Jobs:
     """Return all jobs of the workspace, newest first."""
     return Jobs([Job(folder) for folder in folders.every()])
-
-
-def _spawn(folder: folders.JobFolder, ticket: locks.Held | None = None) -> None:
-    # Whoever looks in the next seconds sees that a runner is on its way, and starts no other.
-    os.utime(folder.path)
-    command = [sys.executable, "-P", "-m", "tunelab.jobs.runner", folder.id]
-    with folder.runner_log.open("ab") as log:
-        runner = subprocess.Popen(
-            command if ticket is None else [*command, str(ticket.fd)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder.path,
-            env=task.environment(),
-            start_new_session=True,
-            pass_fds=() if ticket is None else (ticket.fd,),
-        )
-    # Reaped here, so that an ended runner is no zombie of a kernel that lives for days.
-    threading.Thread(target=runner.wait, name="tunelab-reaper", daemon=True).start()
 
 
 class _ProgressLine:

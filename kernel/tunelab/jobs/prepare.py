@@ -220,11 +220,25 @@ def _facts(
         "commit": _commit(),
         "cwd": str(Path.cwd()),
         "tracking_uri": tracking_uri(),
+        "needs": _needs(model),
         "params": model.params,
         "train_rows": train_rows,
         "eval_rows": eval_rows,
         "digests": {str(item): item.digest for item in (dataset, held) if item},
     }
+
+
+def _needs(model: find.ModelRef) -> list[str]:
+    """Return the names of the environment variables with a secret that the job's processes need; never their values."""
+    names = []
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if "@" in urlsplit(uri).netloc:
+        names.append("MLFLOW_TRACKING_URI")
+    if uri.startswith("http"):
+        names += ["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"]
+    if model.kind == "hub":
+        names += ["HF_TOKEN"]
+    return [name for name in names if name in os.environ]
 
 
 def tracking_uri() -> str:

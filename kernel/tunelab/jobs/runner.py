@@ -1,45 +1,62 @@
 """The runner process of a job: `python -m tunelab.jobs.runner ID` waits for the device, runs the worker, ends the run.
 
-It is light until the worker is started, then brings MLflow up beside the worker's own start-up. A runner can be
-started for any job that has not ended: it takes over a worker that lives, and ends a job whose worker has died.
+It starts a worker that died again, from the newest checkpoint. A runner can be started for any job and takes it as it
+is found: it takes over a worker that lives, settles what a dead one left, and tells MLflow what is still to be told.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
-from tunelab import task
-from tunelab.errors import Error
+from tunelab import task, workspace
 from tunelab.jobs import folder as folders
-from tunelab.jobs import locks
+from tunelab.jobs import locks, machine, revive
 from tunelab.jobs.journal import Journal, Reader
+from tunelab.jobs.record import Record
 from tunelab.jobs.view import JobView
-
-if TYPE_CHECKING:
-    from tunelab.registry.tracking import RunTracker
+from tunelab.jobs.worker import DISK_FULL
 
 _LOOK_EVERY_S = 0.2
-_SYNC_EVERY_S = 2.0
 #: How long a worker may take to save and stop, before it is killed: with it a cancelled job ends within 10 s.
 _GRACE_S = 6.0
+#: The first pause before a worker is started again, in seconds; each one without progress doubles it.
+_RESTART_AFTER_S, _RESTART_AT_MOST_S = 1.0, 60.0
+#: How long the end of a job waits for an MLflow that is away, and for one that is slow, in seconds.
+_PATIENCE_S = {"completed": (20.0, 1800.0), "failed": (10.0, 60.0), "cancelled": (2.0, 9.0), "paused": (5.0, 20.0)}
+_TOLD_LATER = "MLflow cannot be reached: the model is registered when it answers."
 
 
-class Cancelled(Exception):
-    """The user asked for the end of the job."""
+@dataclass(frozen=True)
+class Ending:
+    """How the work ended, or why it is paused."""
+
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker ended that should not have; `said` is its own word, where it left one."""
+
+    reason: str
+    said: str | None = None
+    can_pass: bool = True
 
 
 class Runner:
-    """One job from the queue to its end."""
+    """One job from wherever it is found to its end."""
 
     def __init__(self, folder: folders.JobFolder, ticket_fd: int | None = None) -> None:
         self.folder = folder
@@ -47,142 +64,270 @@ class Runner:
         self.journal = Journal(folder.journal, "runner")
         self.spec = folder.spec()
         self.facts = folder.facts()
+        self.record = Record(folder, self.journal)
         self.worker: subprocess.Popen[bytes] | None = None
-        self.tracker: RunTracker | None = None
+        self.slot: locks.Slot | None = None
         self.view = JobView()
         self._reader = Reader(folder.journal)
+        self._deaths: list[tuple[str, int]] = []
+        self._was_asked_to_pause = False
+        self._oom_kills = machine.oom_kills()
 
     def run(self) -> None:
-        """Bring the job to its end, whatever state it is found in."""
+        """Bring the job to its end or its pause, whatever state it is found in."""
         self._look()
-        if self.view.has_ended:
-            return
-        try:
-            if not self.folder.outcome.exists() and not locks.is_held(self.folder.worker_lock):
-                if self.view.state == "running":
-                    self._end("failed", "Its processes were killed, or the machine went down. What was saved is kept.")
-                    return
-                self._start(self._wait_for_slot())
-            status, reason = self._supervise()
-        except Cancelled:
-            self._end("cancelled", None)
-            return
-        except Exception as error:
-            traceback.print_exc()
-            self._kill_worker()
-            self._end("failed", f"The runner failed: {type(error).__name__}: {error}")
-            return
-        self._end(status, reason)
+        if not self.view.has_ended and (self.view.state != "paused" or self._cancel_asked()):
+            self._bring_to_end()
+        if self.folder.pending.exists():
+            self._tell_later()
 
-    def _wait_for_slot(self) -> locks.Held:
-        queue = locks.DeviceQueue(self.spec["compute"]["device"])
-        mine = (self.folder.id, self.facts["submitted_ns"])
-        ticket = queue.enter(*mine) if self.ticket_fd is None else queue.inherit(self.ticket_fd, *mine)
+    def _bring_to_end(self) -> None:
+        while True:
+            try:
+                ending = self._work()
+            except Exception as error:
+                traceback.print_exc()
+                self._kill_worker()
+                ending = Ending("failed", f"The runner failed: {type(error).__name__}: {error}")
+            self._end(ending)
+            if ending.state != "paused" or not self._was_asked_to_pause or self.folder.pause_request.exists():
+                return
+            # Resumed while it was being paused.
+            self._say_state("queued")
+
+    def _work(self) -> Ending:
+        """Do the work from where it stands; return how it ended, or why it stopped."""
+        self._was_asked_to_pause = False
+        while True:
+            if not self._worker_lives() and not self.folder.outcome.exists():
+                if (stopped := self._asked()) or (stopped := self._wait_for_slot()):
+                    return stopped
+                self._start()
+            ended: Ending | Death | None = self._supervise()
+            if isinstance(ended, Death):
+                ended = self._recover(ended)
+            if isinstance(ended, Ending):
+                return ended
+
+    def _cancel_asked(self) -> bool:
+        return self.folder.cancel_request.exists()
+
+    def _asked(self) -> Ending | None:
+        """Return the end or the pause that the user asked for."""
+        if self._cancel_asked():
+            return Ending("cancelled")
+        if self.folder.pause_request.exists():
+            self._was_asked_to_pause = True
+            return Ending("paused")
+        return None
+
+    def _wait_for_slot(self) -> Ending | None:
+        """Wait for a share of the device, unless this runner has it from the worker before."""
+        if self.slot is not None:
+            return None
+        compute = self.spec["compute"]
+        queue = locks.DeviceQueue(compute["device"], compute["threads"])
+        if self.ticket_fd is not None:
+            ticket = queue.inherit(self.ticket_fd, self.folder.id)
+            self.ticket_fd = None
+        else:
+            # A job that had the device comes before those that never had it.
+            is_new = self.view.started is None
+            ticket = queue.enter(self.folder.id, self.facts["submitted_ns"] if is_new else 0)
         told: int | None = None
         while True:
-            if self.folder.cancel_request.exists():
+            if stopped := self._asked():
                 queue.leave(ticket)
-                raise Cancelled
-            slot = queue.try_take(ticket)
-            if slot is not None:
-                return slot
+                return stopped
+            self.slot = queue.try_take(ticket)
+            if self.slot is not None:
+                return None
             ahead = queue.position(ticket)
-            if ahead != told:
-                self.journal.append("state", state="queued", reason=None, position=ahead)
+            if ahead != told and self.view.state == "queued":
+                self._say_state("queued", position=ahead)
                 told = ahead
             time.sleep(_LOOK_EVERY_S)
 
-    def _start(self, slot: locks.Held) -> None:
+    def _start(self) -> None:
+        assert self.slot is not None
         compute = self.spec["compute"]
         threads = str(compute["threads"])
         environment = task.environment() | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if compute["device"].startswith("cuda"):
             environment["CUDA_VISIBLE_DEVICES"] = compute["device"].partition(":")[2]
-        self.journal.append("state", state="running", reason=None)
+        lock = locks.try_hold(self.folder.worker_lock, patience_s=5.0)
+        assert lock is not None, "no worker lives"
+        os.ftruncate(lock.fd, 0)
+        self.folder.first_step.unlink(missing_ok=True)
+        self._oom_kills = machine.oom_kills()
+        self._say_state("running")
         with self.folder.worker_log.open("ab") as log:
             self.worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tunelab.jobs.worker", self.folder.id],
+                [sys.executable, "-P", "-m", "tunelab.jobs.worker", self.folder.id, str(lock.fd)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder.path,
                 env=environment,
                 start_new_session=True,
-                pass_fds=(slot.fd,),
+                pass_fds=(lock.fd, *self.slot.fds),
             )
-        # From here on the worker holds the slot: it is free when the worker has ended, however it ends.
-        slot.release()
+        # The worker has it now, however it ends.
+        lock.release()
 
-    def _supervise(self) -> tuple[str, str | None]:
-        """Wait for the worker; return the status and reason to end the job with."""
-        self._track(lambda tracker: tracker.start())
+    def _supervise(self) -> Ending | Death:
+        """Wait for the worker, and stop it when that is asked for; return how it ended."""
+        self.record.begin()
         stop_since: float | None = None
-        synced = time.monotonic()
         while self._worker_lives():
-            if stop_since is None and self.folder.cancel_request.exists():
+            asked = self._asked()
+            if asked and stop_since is None:
                 stop_since = time.monotonic()
-                self.journal.append("log", level="info", text="cancel: saving what there is")
+                doing = "cancel: saving what there is" if asked.state == "cancelled" else "pause: finishing the step"
+                self._say("info", doing)
                 self._signal_worker(signal.SIGTERM)
-            elif stop_since is not None and time.monotonic() - stop_since > _GRACE_S:
+            elif asked and asked.state == "cancelled" and stop_since and time.monotonic() - stop_since > _GRACE_S:
                 self._kill_worker()
-            if stop_since is None and time.monotonic() - synced > _SYNC_EVERY_S:
-                self._track(lambda tracker: tracker.sync())
-                synced = time.monotonic()
             time.sleep(_LOOK_EVERY_S)
-        if stop_since is not None:
-            raise Cancelled
-        return self._outcome()
+        self._kill_leftovers()
+        self._look()
+        ended = self._settle(was_told_to_stop=stop_since is not None)
+        self.folder.outcome.unlink(missing_ok=True)
+        return ended
 
-    def _outcome(self) -> tuple[str, str | None]:
-        if self.folder.outcome.exists():
-            outcome: dict[str, Any] = json.loads(self.folder.outcome.read_text(encoding="utf-8"))
-            if outcome["status"] == "stopped":
-                return "cancelled", "The worker was told to stop from outside of tunelab."
-            return outcome["status"], outcome["reason"]
+    def _settle(self, was_told_to_stop: bool) -> Ending | Death:
+        """Return what the end of the worker means."""
+        asked = self._asked()
+        if asked and asked.state == "cancelled":
+            return asked
+        outcome: dict[str, Any] = workspace.read_json(self.folder.outcome, {})
         code = self.worker.returncode if self.worker else None
+        status = outcome.get("status")
+        if status == "completed":
+            return Ending("completed")
+        if status == "disk full" or code == DISK_FULL:
+            return self._disk_full()
+        if status == "failed":
+            return Death(outcome["reason"], said=outcome["reason"], can_pass=outcome["can_pass"])
+        if asked:
+            return asked
+        if status == "stopped":
+            if was_told_to_stop:
+                # Resumed before it had stopped: nothing was lost, and it goes on.
+                self._was_asked_to_pause = True
+                return Ending("paused")
+            return Death("The worker was told to stop from outside of tunelab")
+        if machine.oom_kills() > self._oom_kills:
+            if self.folder.first_step.exists():
+                return Death(self.folder.first_step.read_text(encoding="utf-8").strip(), can_pass=False)
+            return Death("The system ran out of memory and killed the worker")
         if code == -signal.SIGKILL:
-            return "failed", "The worker was killed (signal 9), as a machine does that runs out of memory."
+            return Death("The worker was killed (signal 9)")
         if code is not None and code < 0:
-            return "failed", f"The worker was ended by signal {-code}."
-        return "failed", "The worker ended without a word; see job.logs()."
+            return Death(f"The worker was ended by signal {-code}")
+        return Death("The worker ended without a word; see job.logs()")
 
-    def _end(self, status: str, reason: str | None) -> None:
-        """Register what came out, close the MLflow run, and write the last state."""
-        try:
-            tracker = self._tracker()
-            tracker.start()
-            tracker.sync()
-            if status == "completed":
-                tracker.register()
-            tracker.finish(status, reason)
-        except Exception as error:
-            traceback.print_exc()
-            said = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
-            note = f"MLflow could not be written: {said.splitlines()[0]}"
-            if status == "completed":
-                status, reason = "failed", f"{note} The trained model is in {self.folder.adapter}."
-            else:
-                self.journal.append("log", level="error", text=note)
-        self.journal.append("state", state=status, reason=reason)
+    def _disk_full(self) -> Ending:
+        free = shutil.disk_usage(self.folder.path).free
+        sizes = [_size(self.folder.checkpoints / f"step-{step}") for step in self.folder.checkpoint_steps()]
+        wanted = f" A checkpoint takes {sizes[-1] / 1e6:,.0f} MB." if sizes else ""
+        return Ending(
+            "paused",
+            f"The disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path.parent}.{wanted} What was saved is "
+            f"kept. Make room and resume: tl.job('{self.folder.id}').resume().",
+        )
 
-    def _track(self, act: Callable[[RunTracker], None]) -> None:
-        """Do something with MLflow; a failure is told once in the log, and tried again at the next turn and the end."""
-        try:
-            act(self._tracker())
-        except Exception as error:
-            traceback.print_exc()
-            text = f"MLflow: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            if not any(line["text"] == text for line in self.view.logs):
-                self.journal.append("log", level="warning", text=text)
-                self._look()
+    def _recover(self, death: Death) -> Ending | None:
+        """Say what happened and wait a little, or return the end where another try is of no use."""
+        self._look()
+        most = self.spec["compute"]["max_restarts"]
+        steps = self.folder.checkpoint_steps()
+        newest = steps[-1] if steps else 0
+        if not death.can_pass:
+            return Ending("failed", death.reason)
+        if death.said is not None and (death.said, newest) in self._deaths:
+            return Ending("failed", f"{death.reason.rstrip('.')}. It came back at the second try.")
+        self._deaths.append((death.said or "", newest))
+        if self.view.counted >= most:
+            again = f"after {most} restart{'' if most == 1 else 's'}" if most else "compute.max_restarts is 0"
+            return Ending("failed", f"{death.reason.rstrip('.')}; given up: {again}. What was saved is kept.")
+        reason = f"{death.reason.rstrip('.')}; restart {self.view.counted + 1} of {most}"
+        self._say_state(**revive.recovery(self.folder, self.view, reason, counts=True))
+        without_progress = sum(step == newest for _, step in self._deaths) - 1
+        until = time.monotonic() + min(_RESTART_AT_MOST_S, _RESTART_AFTER_S * 2**without_progress)
+        while time.monotonic() < until:
+            if asked := self._asked():
+                return asked
+            time.sleep(_LOOK_EVERY_S)
+        return None
 
-    def _tracker(self) -> RunTracker:
-        if self.tracker is None:
-            # mlflow takes a second and 100 MB to import: not before there is something to record.
-            from tunelab.registry.tracking import RunTracker
+    def _end(self, ending: Ending) -> None:
+        """Give the device back, tell MLflow, and write the last state; what MLflow cannot be told now is kept."""
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
+        state, reason = ending.state, ending.reason
+        if state == "paused" and not self._was_asked_to_pause:
+            # As if asked for, so that whoever resumes takes it back. A full disk may have no room for its name.
+            with contextlib.suppress(OSError):
+                self.folder.pause_request.touch()
+        if state == "paused" and not self.view.run:
+            # It never ran, so there is nothing in MLflow.
+            self._say_state(state, reason=reason)
+            return
+        last = {"state": state, "reason": reason}
+        self._persist(lambda: workspace.write_json(self.folder.pending, last))
+        away_s, slow_s = _PATIENCE_S[state]
+        if state == "cancelled" and self._cancel_asked():
+            # Of the ten seconds that a cancel may take, the worker had some.
+            slow_s = max(1.0, slow_s - (time.time() - self.folder.cancel_request.stat().st_mtime))
+        said = self.record.close(state, reason, min(away_s, slow_s), slow_s)
+        if said == "refused":
+            self.folder.pending.unlink(missing_ok=True)
+            if state == "completed":
+                state = "failed"
+                note = f"MLflow could not be written: {self.record.refusal}"
+                reason = f"{note.rstrip('.')}. The trained model is in {self.folder.adapter}."
+        elif said == "said":
+            self.folder.pending.unlink(missing_ok=True)
+        elif state == "completed":
+            reason = _TOLD_LATER
+        self._say_state(state, reason=reason)
 
-            self.tracker = RunTracker(self.folder, self.journal)
-        return self.tracker
+    def _tell_later(self) -> None:
+        """Wait for MLflow with what it was not told, however long; a paused job that is resumed goes on meanwhile."""
+        last = json.loads(self.folder.pending.read_text(encoding="utf-8"))
+        can_resume = self.folder.pause_request.exists()
+        said = self.record.close(last["state"], last["reason"], 0.0, 0.0)
+        while said == "away":
+            is_resumed = can_resume and not self.folder.pause_request.exists()
+            if last["state"] == "paused" and (self._cancel_asked() or is_resumed):
+                if not self._cancel_asked():
+                    self._say_state("queued")
+                self._bring_to_end()
+                return
+            said = self.record.wait(1.0, 1.0)
+        self.folder.pending.unlink(missing_ok=True)
+
+    def _say(self, level: str, text: str) -> None:
+        self._persist(lambda: self.journal.append("log", level=level, text=text))
+
+    def _say_state(self, state: str, **fields: Any) -> None:
+        self._persist(lambda: self.journal.append("state", state=state, **({"reason": None} | fields)))
+        self._look()
+
+    def _persist(self, write: Any) -> None:
+        """Write, and try again for as long as the disk is full or read-only: a state must not be lost."""
+        pause = _LOOK_EVERY_S
+        while True:
+            try:
+                write()
+                return
+            except OSError:
+                if pause == _LOOK_EVERY_S:
+                    traceback.print_exc()
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
 
     def _look(self) -> None:
         for event in self._reader.new():
@@ -191,7 +336,11 @@ class Runner:
     def _worker_lives(self) -> bool:
         if self.worker is not None:
             return self.worker.poll() is None
-        return locks.is_held(self.folder.worker_lock)
+        if not locks.is_held(self.folder.worker_lock):
+            return False
+        # Held by what it had started, or by a worker that has not said yet who it is.
+        process = self._worker_process()
+        return process is not None or not self.folder.worker_lock.read_text()
 
     def _worker_process(self) -> psutil.Process | None:
         """Return the worker's process, by its pid together with its creation time."""
@@ -200,9 +349,10 @@ class Runner:
         try:
             pid, created = self.folder.worker_lock.read_text().split()
             process = psutil.Process(int(pid))
+            is_it = process.create_time() == float(created) and process.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, psutil.NoSuchProcess):
             return None
-        return process if process.create_time() == float(created) else None
+        return process if is_it else None
 
     def _signal_worker(self, number: int) -> None:
         process = self._worker_process()
@@ -215,17 +365,43 @@ class Runner:
             # The worker leads a session of its own, so its group is all that it started.
             os.killpg(process.pid, signal.SIGKILL)
 
+    def _kill_leftovers(self) -> None:
+        """End what a dead worker had started, such as processes that load data: they would keep its locks."""
+        if not locks.is_held(self.folder.worker_lock):
+            return
+        try:
+            leader = self.worker.pid if self.worker else int(self.folder.worker_lock.read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return
+        for process in psutil.process_iter():
+            try:
+                if process.pid != leader and os.getsid(process.pid) == leader:
+                    process.kill()
+            except (OSError, psutil.Error):
+                continue
 
-def main(job_id: str, ticket_fd: str | None = None) -> int:
+
+def _size(folder: Any) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def main(job_id: str, lock_fd: str | None = None, ticket_fd: str | None = None) -> int:
     """Run a job; return the process's exit status. Does nothing where another runner has it.
 
-    `ticket_fd` is the open file of its place in the queue, where the submitting process handed one down.
+    `lock_fd` and `ticket_fd` are the open files of the runner's lock and of the job's place in the queue, where the
+    starting process handed them down.
     """
     folder = folders.find(job_id)
-    lock = locks.try_hold(folder.runner_lock, patience_s=2.0)
-    if lock is None:
-        return 0
+    if lock_fd is None:
+        lock = locks.try_hold(folder.runner_lock, patience_s=2.0)
+        if lock is None:
+            return 0
+    else:
+        lock = locks.inherit(int(lock_fd), folder.runner_lock)
     Runner(folder, None if ticket_fd is None else int(ticket_fd)).run()
+    lock.release()
+    # What else has lost its processes goes on, though no kernel looks.
+    revive.revive_others(folder)
     return 0
 
 

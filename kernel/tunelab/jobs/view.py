@@ -28,12 +28,19 @@ class JobView:
     run: dict[str, str] = field(default_factory=dict)
     started: float | None = None
     ended: float | None = None
+    #: How often the job was recovered, and how many of those its `max_restarts` counts.
+    restarts: int = 0
+    counted: int = 0
+    #: The step that the last recovery went back to.
+    recovered_from: int | None = None
     metrics: dict[str, tuple[float | None, int]] = field(default_factory=dict)
     logs: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=6))
     phase: str | None = None
     epoch: float | None = None
     checkpoint: dict[str, Any] | None = None
     tokens: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
+    _worked_s: float = 0.0
+    _since: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -46,12 +53,17 @@ class JobView:
         if kind == "state":
             self.state, self.reason = event["state"], event.get("reason")
             self.position = event.get("position")
-            if self.state == "running" and self.started is None:
-                self.started = event["time"]
+            self._fold_clock(event["time"])
             if self.has_ended:
-                self.ended, self.phase, self.eta_s = event["time"], None, None
-            if "from_step" in event:
-                self.step = event["from_step"]
+                self.ended = event["time"]
+            if self.state not in ("running", "queued"):
+                self.phase, self.eta_s, self.share = None, None, None
+                self.tokens.clear()
+            if self.state == "recovering":
+                self.restarts += 1
+                self.counted = event.get("restart", self.counted)
+                self.recovered_from = event.get("from_step", 0)
+                self._void(self.recovered_from)
         elif kind == "progress":
             self.step, self.total, self.eta_s = event["step"], event["total"], event.get("eta_s")
             self.share = event.get("share")
@@ -69,6 +81,22 @@ class JobView:
             self.model_version = event["name"]
         elif kind == "artifact" and event["kind"] == "run":
             self.run = {"run_id": event["run_id"], "experiment_id": event["experiment_id"], "uri": event["uri"]}
+
+    def _fold_clock(self, now: float) -> None:
+        """Count the seconds of work: from running to its end or its pause, recoveries among them."""
+        if self.state in ("running", "recovering"):
+            if self.state == "running" and self.started is None:
+                self.started = now
+            self._since = now if self._since is None else self._since
+        elif self._since is not None:
+            self._worked_s += now - self._since
+            self._since = None
+
+    def _void(self, from_step: int) -> None:
+        if self.step is not None:
+            self.step = from_step
+        # What was said of later steps is said again; until then the last word is not true.
+        self.metrics = {name: said for name, said in self.metrics.items() if said[1] <= from_step}
 
     def _fold_metrics(self, event: Event) -> None:
         values = dict(event["values"])
@@ -89,8 +117,10 @@ class JobView:
         return (after - before) / (end - begin) if end > begin else None
 
     def elapsed_s(self, now: float) -> float | None:
-        """Seconds since the job began to run, until its end or `now`."""
-        return None if self.started is None else (self.ended or now) - self.started
+        """Seconds of work until `now`, pauses aside; None before the job began to run."""
+        if self.started is None:
+            return None
+        return self._worked_s + (0.0 if self._since is None else now - self._since)
 
 
 def sentence(view: JobView) -> str:
@@ -101,10 +131,13 @@ def sentence(view: JobView) -> str:
     if view.state == "running":
         left = f", about {duration(view.eta_s)} left" if view.eta_s else ""
         doing = f" ({view.phase})" if view.phase else ""
-        return f"Running: {step}{left}{doing}" if step else f"Running: {view.phase or 'starting'}"
+        but = f"; {view.reason}" if view.reason else ""
+        return (f"Running: {step}{left}{doing}" if step else f"Running: {view.phase or 'starting'}") + but
     if view.state == "completed":
-        took = f" in {duration(view.ended - view.started)}" if view.ended and view.started else ""
-        return f"Completed{took}" + (f": {view.model_version}" if view.model_version else "")
+        spent = view.elapsed_s(view.ended or 0.0)
+        took = f" in {duration(spent)}" if spent else ""
+        version = f": {view.model_version}" if view.model_version else ""
+        return f"Completed{took}{version}" + (f". {view.reason}" if view.reason and not version else "")
     tail = f" at {step}" if step and view.state != "failed" else ""
     return f"{view.state.capitalize()}{tail}" + (f": {view.reason}" if view.reason else "")
 
@@ -115,3 +148,12 @@ def duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """Return bytes as people say them: ``40 KB``, ``12.3 MB``, ``3.4 GB``."""
+    for unit in ("KB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            return f"{count:.0f} {unit}" if count >= 99.5 or unit == "KB" else f"{count:.1f} {unit}"
+    raise AssertionError

@@ -7,23 +7,32 @@ import json
 import platform
 import re
 import shutil
+import sqlite3
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy.exc
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
-from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.jobs.folder import JobFolder
-from tunelab.jobs.journal import Event, Journal, read, standing
+from tunelab.jobs.journal import Event, Journal, Reader, read
 from tunelab.registry import index, store
 
 _BATCH = 1000
 _PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
 _STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+_AWAY = {"TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error means that MLflow or its database cannot be reached now, and not that it refuses."""
+    if isinstance(error, MlflowException):
+        return error.error_code in _AWAY
+    return isinstance(error, (OSError, sqlalchemy.exc.DBAPIError, sqlite3.Error))
 
 
 class RunTracker:
@@ -36,17 +45,26 @@ class RunTracker:
         self.facts = folder.facts()
         self.client = store.client()
         self.run_id: str | None = next((e["run_id"] for e in self._artifacts("run")), None)
-        self._sent_file = folder.path / "tracked.json"
+        self._reader = Reader(folder.journal)
+        self._unsent: list[Event] = []
+        #: The last step that MLflow has of each metric; read from MLflow by the first `sync`.
+        self._sent: dict[str, int] | None = None
+        self._status: str | None = None
 
     def start(self) -> None:
         """Create the run with parameters, tags and the dataset, unless it is there."""
         if self.run_id is not None:
             return
         experiment_id = store.experiment(self.client, self.spec["tracking"]["experiment"])
-        run = self.client.create_run(experiment_id, run_name=self.folder.id, tags=self._tags())
+        # A runner may have been killed between the run's making and the journal's line of it.
+        tagged = f"tags.`tunelab.job` = '{self.folder.id}'"
+        found = self.client.search_runs([experiment_id], tagged, max_results=1)
+        run = found[0] if found else self.client.create_run(experiment_id, run_name=self.folder.id, tags=self._tags())
+        known = run.data.params
         parameters = [Param(clean(name), _text(value)) for name, value in flatten(self.spec)]
-        self.client.log_batch(run.info.run_id, params=parameters)
-        self.client.log_inputs(run.info.run_id, datasets=self._datasets())
+        self.client.log_batch(run.info.run_id, params=[one for one in parameters if one.key not in known])
+        if not run.inputs or not run.inputs.dataset_inputs:
+            self.client.log_inputs(run.info.run_id, datasets=self._datasets())
         self.client.log_artifact(run.info.run_id, str(self.folder.spec_file))
         self.run_id = run.info.run_id
         self.journal.append(
@@ -54,15 +72,38 @@ class RunTracker:
         )
 
     def sync(self) -> None:
-        """Send the metrics that the journal has and MLflow has not, each (key, step) once, with the journal's time."""
+        """Send the metrics that the journal has and MLflow has not, each (key, step) once, with the journal's time.
+
+        Steps that are done again after a recovery give the same values, so what MLflow has of them stays.
+        """
         assert self.run_id is not None
-        sent = json.loads(self._sent_file.read_text()) if self._sent_file.exists() else 0
-        events = [e for e in standing(read(self.folder.journal)) if e["type"] == "metric" and e["seq"] > sent]
-        metrics = [metric for event in events for metric in _metrics(event)]
+        if self._sent is None:
+            known = self.client.get_run(self.run_id).data.metrics
+            history = {key: self.client.get_metric_history(self.run_id, key) for key in known}
+            self._sent = {key: max(metric.step for metric in metrics) for key, metrics in history.items()}
+        for event in self._reader.stream():
+            if event["type"] == "metric":
+                self._unsent.append(event)
+            elif event["type"] == "state" and "from_step" in event:
+                self._unsent = [kept for kept in self._unsent if kept["step"] <= event["from_step"]]
+        metrics: list[Metric] = []
+        reached = dict(self._sent)
+        for metric in (one for event in self._unsent for one in _metrics(event)):
+            if metric.step > reached.get(metric.key, -1):
+                reached[metric.key] = metric.step
+                metrics.append(metric)
         for begin in range(0, len(metrics), _BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[begin : begin + _BATCH])
-        if events:
-            workspace.write_json(self._sent_file, events[-1]["seq"])
+        self._sent, self._unsent = reached, []
+
+    def running(self) -> None:
+        """Say that the job is at work, as after a pause."""
+        assert self.run_id is not None
+        if self._status is None:
+            self._status = self.client.get_run(self.run_id).info.status
+        if self._status != "RUNNING":
+            self.client.update_run(self.run_id, status="RUNNING")
+            self._status = "RUNNING"
 
     def register(self) -> None:
         """Make the trained model a version of its name, and note it in the workspace's index."""
@@ -80,8 +121,12 @@ class RunTracker:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         try:
-            made = self.client.create_model_version(name, source, self.run_id, tags=tags)
+            # A runner may have been killed between the version's making and the journal's line of it.
+            earlier = self.client.search_model_versions(f"run_id = '{self.run_id}'")
+            made = earlier[0] if earlier else self.client.create_model_version(name, source, self.run_id, tags=tags)
         except MlflowException as error:
+            if is_away(error):
+                raise
             raise Error(f"The version of '{name}' could not be registered: {error.message}.") from error
         path = store.local_path(source)
         entry = index.Entry(
@@ -100,9 +145,13 @@ class RunTracker:
         self.journal.append("artifact", kind="model", uri=source, name=entry.label)
 
     def finish(self, status: str, reason: str | None) -> None:
-        """Give the run its true final status, the worker's log, and the spec with what the worker chose."""
+        """Give the run its true status at the job's end or pause, the worker's log, and the spec with its choices."""
         assert self.run_id is not None
         self._note_choices()
+        if status == "paused":
+            self.client.update_run(self.run_id, status="SCHEDULED")
+            self._status = "SCHEDULED"
+            return
         if reason:
             self.client.set_tag(self.run_id, "tunelab.reason", reason[:5000])
         with tempfile.TemporaryDirectory(prefix="tunelab-") as aside:
@@ -212,4 +261,4 @@ def _metrics(event: Event) -> list[Metric]:
     ]
 
 
-__all__ = ["RunTracker", "clean", "flatten"]
+__all__ = ["RunTracker", "clean", "flatten", "is_away"]

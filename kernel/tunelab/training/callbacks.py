@@ -12,12 +12,19 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunelab.jobs.context import Context
+from tunelab.jobs.folder import COMPLETE
+from tunelab.jobs.journal import read, standing
 from tunelab.training.fast.forward import Work
 
 _PROGRESS_EVERY_S = 0.2
 #: The trainer's summaries of a whole run or evaluation, which are no points of a curve.
 _SUMMARIES = ("train_", "total_flos", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "step")
-COMPLETE = ".complete"
+#: The least seconds, and the least share of the run, between two checkpoints that nobody asked for, and the most that
+#: all of them may cost of it.
+_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE, _CHECKPOINT_COST = 120.0, 0.05, 0.03
+
+#: How much room a checkpoint is to have, in sizes of the last one.
+_ROOM = 1.2
 
 
 class Pace:
@@ -56,6 +63,8 @@ class JournalCallback(TrainerCallback):
 
     def __init__(self, context: Context, held_out_rows: int, pace: Pace) -> None:
         self.context = context
+        #: Whether an earlier worker has evaluated before the first step, and said so.
+        self.has_begun = any(event["type"] == "metric" for event in standing(read(context.folder.journal)))
         self.held_out_rows = held_out_rows
         self.pace = pace
         self._told = 0.0
@@ -81,11 +90,12 @@ class JournalCallback(TrainerCallback):
             done, since = step - self._begin[0], now - self._begin[1] - self._evaluated_s
             eta = (total - step) * since / done + self._evaluations_s(state) if done > 0 else None
             self.context.journal.append("progress", step=step, total=total, eta_s=eta, share=share)
-        if self.context.stop.is_set():
-            control.should_save = control.should_training_stop = True
-        elif step >= total:
+        if step >= total:
+            # The end of the run also where it is asked to stop: what is resumed later would have nothing to do.
             control.should_save = True
             control.should_evaluate = self.held_out_rows > 0
+        elif self.context.stop.is_set():
+            control.should_save = control.should_training_stop = True
 
     def on_log(
         self,
@@ -101,7 +111,7 @@ class JournalCallback(TrainerCallback):
             for name, value in (logs or {}).items()
             if not name.startswith(_SUMMARIES)
         }
-        if values.keys() - {"epoch"}:
+        if values.keys() - {"epoch"} and not (self.has_begun and state.global_step == 0):
             self.context.journal.append("metric", step=state.global_step, values=values)
 
     def on_prediction_step(
@@ -118,8 +128,8 @@ class JournalCallback(TrainerCallback):
             self._one_evaluation_s = time.monotonic() - self._evaluating
             self._evaluated_s += self._one_evaluation_s
             self._evaluating = 0.0
-        if self.context.stop.is_set():
-            control.should_training_stop = True
+        if self.context.stop.is_set() and state.global_step > 0:
+            control.should_save = control.should_training_stop = True
 
     def _evaluations_s(self, state: TrainerState) -> float:
         """Return the seconds of the evaluations to come, each as long as the last one."""
@@ -131,11 +141,48 @@ class JournalCallback(TrainerCallback):
 
 
 class CheckpointCallback(TrainerCallback):
-    """Turns what the trainer wrote aside into `checkpoints/step-N`, and keeps the last two and the best."""
+    """Says when to save, turns what was written aside into `checkpoints/step-N`, and keeps the last two and the best.
 
-    def __init__(self, context: Context) -> None:
+    Parameters
+    ----------
+    context
+        The job.
+    by_time
+        Whether a checkpoint is due when two minutes of work, or a twentieth of the run, could be lost; where the user
+        gave ``save_steps``, only then.
+    """
+
+    def __init__(self, context: Context, by_time: bool) -> None:
         self.context = context
+        self.by_time = by_time
         self.losses: dict[int, float] = {}
+        self._saved = time.monotonic()
+        self._began = time.monotonic()
+        self._first_step = 0
+        self._asked: float | None = None
+        self._cost_s = 0.0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clocks, and take over what an earlier worker has done."""
+        self._saved = self._began = time.monotonic()
+        self._first_step = state.global_step
+        self.take_over(state)
+
+    def take_over(self, state: TrainerState) -> None:
+        """Learn what was evaluated before a checkpoint."""
+        for entry in state.log_history:
+            if "eval_loss" in entry and entry["step"] > 0:
+                self.losses[int(entry["step"])] = entry["eval_loss"]
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for a checkpoint where one is due."""
+        now = time.monotonic()
+        done = state.global_step - self._first_step
+        whole_run_s = (now - self._began) / done * state.max_steps
+        every = max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * whole_run_s, self._cost_s / _CHECKPOINT_COST)
+        if self.by_time and now - self._saved >= every:
+            control.should_save = True
+        self._note_save(control, now)
 
     def on_evaluate(
         self,
@@ -145,10 +192,13 @@ class CheckpointCallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Note the held-out loss of this step."""
+        """Note the held-out loss of this step, and keep its weights if it is the lowest so far."""
         loss = (metrics or {}).get("eval_loss")
         if loss is not None and state.global_step > 0:
+            if self.by_time and loss < min(self.losses.values(), default=float("inf")):
+                control.should_save = True
             self.losses[state.global_step] = loss
+        self._note_save(control, time.monotonic())
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Sync, mark and rename the checkpoint; then remove those that are not needed."""
@@ -156,32 +206,57 @@ class CheckpointCallback(TrainerCallback):
         assert args.output_dir is not None
         aside = Path(args.output_dir) / f"checkpoint-{step}"
         target = self.context.folder.checkpoints / f"step-{step}"
+        sync_tree(aside)
+        # A checkpoint that is there stands for all that was said up to its step.
+        self.context.journal.sync()
         (aside / COMPLETE).touch()
-        for file in aside.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        _sync(aside / COMPLETE)
+        _sync(aside)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
         _sync(target.parent)
         self.context.journal.append("checkpoint", step=step, path=str(target))
         self._keep(step)
+        self._saved = time.monotonic()
+        self._cost_s = self._saved - (self._asked or self._saved)
+        self._asked = None
 
     def best(self) -> int | None:
         """Return the step with the lowest held-out loss whose checkpoint is there."""
-        there = {step: loss for step, loss in self.losses.items() if step in steps(self.context.folder.checkpoints)}
-        return min(there, key=lambda step: (there[step], step)) if there else None
+        there = self.context.folder.checkpoint_steps()
+        losses = {step: loss for step, loss in self.losses.items() if step in there}
+        return min(losses, key=lambda step: (losses[step], step)) if losses else None
+
+    def _note_save(self, control: TrainerControl, now: float) -> None:
+        """Start the clock of a checkpoint, and make room for it: the older of two is of less use than a newer one."""
+        if not control.should_save:
+            return
+        self._asked = now
+        steps = self.context.folder.checkpoint_steps()
+        if len(steps) < 2:
+            return
+        newest = self._path(steps[-1])
+        size = sum(file.stat().st_size for file in newest.rglob("*") if file.is_file())
+        spare = [step for step in steps[:-1] if step != self.best()]
+        if spare and shutil.disk_usage(newest).free < _ROOM * size:
+            shutil.rmtree(self._path(spare[0]), ignore_errors=True)
 
     def _keep(self, newest: int) -> None:
-        found = steps(self.context.folder.checkpoints)
+        found = self.context.folder.checkpoint_steps()
         kept = {*found[-2:], newest, self.best()}
         for step in found:
             if step not in kept:
-                shutil.rmtree(self.context.folder.checkpoints / f"step-{step}", ignore_errors=True)
+                shutil.rmtree(self._path(step), ignore_errors=True)
+
+    def _path(self, step: int) -> Path:
+        return self.context.folder.checkpoints / f"step-{step}"
 
 
-def steps(checkpoints: Path) -> list[int]:
-    """Return the steps of the complete checkpoints in a folder, in order."""
-    return sorted(int(path.parent.name.removeprefix("step-")) for path in checkpoints.glob(f"step-*/{COMPLETE}"))
+def sync_tree(folder: Path) -> None:
+    """Return when all files in a folder are on the disk."""
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
 
 
 def _sync(path: Path) -> None:

@@ -10,10 +10,11 @@ import peft
 from transformers import PrinterCallback
 
 from tunelab.jobs.context import Context, Stopped
+from tunelab.jobs.folder import COMPLETE, UNFINISHED
 from tunelab.spec import CustomizeSpec
-from tunelab.training import speed
+from tunelab.training import fit, speed
 from tunelab.training import trainer as trainers
-from tunelab.training.callbacks import CheckpointCallback, JournalCallback, Pace
+from tunelab.training.callbacks import CheckpointCallback, JournalCallback, Pace, sync_tree
 
 #: Files of a checkpoint that are the trainer's and not the model's.
 _NOT_THE_MODEL = (
@@ -22,7 +23,8 @@ _NOT_THE_MODEL = (
     "rng_state*",
     "trainer_state.json",
     "training_args.bin",
-    ".complete",
+    COMPLETE,
+    "tunelab.json",
     "ref",
 )
 
@@ -39,15 +41,23 @@ def run(context: Context) -> None:
     """
     folder = context.folder
     spec = CustomizeSpec.model_validate(folder.spec())
-    aside = folder.checkpoints / ".writing"
-    aside.mkdir(parents=True, exist_ok=True)
-    trainer: Any = trainers.build(spec, aside, context.say)
-    # What the machine chose is part of the job: a replay of the spec does the same.
+    aside = folder.checkpoints / UNFINISHED
+    for unfinished in (aside, folder.adapter):
+        # What a worker that was killed had begun to write.
+        shutil.rmtree(unfinished, ignore_errors=True)
+    aside.mkdir(parents=True)
+    steps = folder.checkpoint_steps()
+    checkpoint = folder.checkpoints / f"step-{steps[-1]}" if steps else None
+    if checkpoint is None:
+        trainer: Any = fit.build(spec, aside, context.say, folder.first_step)
+    else:
+        trainer = trainers.build(spec, aside, context.say)
+    # What the machine chose is part of the job: a recovery and a replay of the spec do the same.
     spec = trainer.spec
     folder.write_spec(spec.model_dump(mode="json"))
     if context.stop.is_set():
         raise Stopped
-    keeper = CheckpointCallback(context)
+    keeper = CheckpointCallback(context, by_time="save_steps" not in spec.hyperparameters or spec.keep == "best")
     held_out = len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0
     rate = speed.rate(trainer.model.device.type, spec.compute.dtype or "float32")
     trainer.add_callback(JournalCallback(context, held_out, Pace(trainer.work, rate)))
@@ -58,11 +68,13 @@ def run(context: Context) -> None:
     context.say(
         f"training {trained / 1e6:.2f} M of {total / 1e6:.1f} M weights on {spec.compute.device} in "
         f"{spec.compute.dtype}, {spec.compute.threads} thread{'' if spec.compute.threads == 1 else 's'}"
+        + (f", from step {steps[-1]} on" if steps else "")
     )
-    trainer.train()
+    trainer.resume(checkpoint)
     shutil.rmtree(aside, ignore_errors=True)
-    if context.stop.is_set():
+    if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
+    keeper.take_over(trainer.state)
     best = keeper.best() if spec.keep == "best" else None
     if best is None:
         _save(trainer, folder.adapter)
@@ -72,6 +84,7 @@ def run(context: Context) -> None:
             folder.checkpoints / f"step-{best}", folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL)
         )
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
+    sync_tree(folder.adapter)
 
 
 def _save(trainer: Any, target: Path) -> None:

@@ -25,11 +25,12 @@ from tunelab.spec import CustomizeSpec
 from tunelab.training import settle
 from tunelab.training.batches import ByTokens, TokenBatches
 from tunelab.training.fast import Work
+from tunelab.training.recovery import Recoverable
 from tunelab.training.reference import ReferenceDPOTrainer, References, identity
 from tunelab.training.rows import tables
 
 
-class Tuned(ByTokens):
+class Tuned(Recoverable, ByTokens):
     """What each of the trainers has besides TRL's own."""
 
     #: The spec with what the machine chose.
@@ -142,7 +143,8 @@ def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> tran
         "report_to": "none",
         "disable_tqdm": True,
         "logging_strategy": "steps",
-        "save_strategy": "steps",
+        # Without `save_steps` the checkpoints come by time (`callbacks`).
+        "save_strategy": "steps" if "save_steps" in spec.hyperparameters else "no",
         "eval_strategy": "steps" if has_held_out else "no",
     }
     try:

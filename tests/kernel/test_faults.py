@@ -1,0 +1,266 @@
+"""Real trainings whose processes are killed at random: nothing may be missing, doubled or different in the end.
+
+The moments and the victims are drawn from a seed that is printed; `TUNELAB_FAULT_SEED` draws them again, and
+`TUNELAB_KILLS` says how many there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+import tunelab as tl
+from tunelab.jobs import journal as journals
+from tunelab.jobs import locks
+
+KILLS = int(os.environ.get("TUNELAB_KILLS", "20"))
+SEED = int(os.environ.get("TUNELAB_FAULT_SEED", "0")) or secrets.randbelow(10**9)
+KILLS_A_JOB = 4
+VICTIMS = ("worker", "runner", "kernel", "registry", "all")
+
+#: What a job may become from each state.
+LEGAL = {
+    "queued": {"queued", "running", "paused", "cancelled", "failed"},
+    "running": {"recovering", "paused", "completed", "failed", "cancelled"},
+    "recovering": {"running", "paused", "failed", "cancelled", "completed"},
+    "paused": {"queued", "cancelled"},
+}
+
+STEPS = {"max_steps": 24, "save_steps": 3, "eval_steps": 8, "per_device_train_batch_size": 2}
+COMMON: dict[str, Any] = {"split": 4, "adapter": {"dropout": 0.1}, "compute": {"max_restarts": 100}}
+SPECS: dict[str, dict[str, Any]] = {
+    "sft": {"technique": "sft", "hyperparameters": STEPS | {"gradient_accumulation_steps": 2, "logging_steps": 2}},
+    "dpo": {"technique": "dpo", "hyperparameters": STEPS | {"learning_rate": 1e-4}},
+    "best": {
+        "technique": "sft",
+        "keep": "best",
+        "hyperparameters": {**STEPS, "eval_steps": 4, "save_steps": 4, "learning_rate": 3e-3},
+    },
+}
+
+SUBMIT = (
+    "import json, sys, time, tunelab as tl; job = tl.customize(json.loads(sys.argv[1])); print(job.id, flush=True); "
+    "time.sleep(3600)"
+)
+
+
+@pytest.fixture(scope="module")
+def cut_down(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of SmolLM2-135M with its real weights and tokenizer, and 2 of its 30 layers."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tunelab import workspace
+    from tunelab.models import find, load
+
+    root = tmp_path_factory.mktemp("cut-down")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNELAB_HOME", str(root / "home"))
+        workspace.current()
+        whole = load.bring(find.find("smollm2-135m"), lambda _: None)
+        model = AutoModelForCausalLM.from_pretrained(whole)
+        model.model.layers = model.model.layers[:2]
+        model.config.num_hidden_layers = 2
+        if getattr(model.config, "layer_types", None):
+            model.config.layer_types = model.config.layer_types[:2]
+        model.save_pretrained(root / "model")
+        AutoTokenizer.from_pretrained(whole).save_pretrained(root / "model")
+    return root / "model"
+
+
+class Registry:
+    """An MLflow server on a port of this machine that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it answers some seconds later."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--default-artifact-root", (self.folder / "artifacts").as_uri()]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    server = Registry(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def home(workspace: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry) -> Path:
+    """A workspace whose jobs are recorded by the server."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    return workspace
+
+
+@dataclass
+class Whole:
+    """What uninterrupted runs gave, by the name of their spec."""
+
+    found: dict[str, tuple[pd.DataFrame, bytes]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Whole:
+    return Whole()
+
+
+def _spec(name: str, cut_down: Path, pairs: Path, answers: Path) -> dict[str, Any]:
+    rows = pairs if SPECS[name]["technique"] == "dpo" else answers
+    return COMMON | SPECS[name] | {"name": name, "model": str(cut_down), "dataset": str(rows)}
+
+
+def _until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def _process(lock: Path, module: str) -> psutil.Process | None:
+    """Return a job's live process by its command line, which names module and job."""
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = process.info["cmdline"] or []
+        if module in line and lock.parent.name in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+            return process
+    return None
+
+
+def _kill(job: tl.Job, victim: str, kernel: subprocess.Popen[str], registry: Registry, draw: random.Random) -> None:
+    modules = {"worker": "tunelab.jobs.worker", "runner": "tunelab.jobs.runner"}
+    for name in ("runner", "worker", "kernel") if victim == "all" else (victim,):
+        if name == "registry":
+            registry.kill()
+        elif name == "kernel":
+            kernel.kill()
+        elif (process := _process(job.folder.worker_lock, modules[name])) is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(10)
+    if victim == "all":
+        registry.kill()
+        # A power cut may leave half of the line that was being written.
+        torn = json.dumps({"seq": 10**6, "time": time.time(), "source": "worker", "type": "metric", "step": 999})
+        with job.folder.journal.open("a") as file:
+            file.write(torn[: draw.randrange(len(torn))])
+
+
+@pytest.mark.parametrize("number", range(-(-KILLS // KILLS_A_JOB)))
+def test_a_killed_job_ends_as_if_nothing_had_happened(
+    home: Path, cut_down: Path, pairs: Path, answers: Path, registry: Registry, whole: Whole, number: int
+) -> None:
+    draw = random.Random(SEED * 1000 + number)
+    name = [*SPECS][number % len(SPECS)]
+    spec = _spec(name, cut_down, pairs, answers)
+    if name not in whole.found:
+        done = tl.customize(spec).wait(300, progress=False)
+        assert done.state == "completed", done.logs()
+        whole.found[name] = done.metrics(), (done.folder.adapter / "adapter_model.safetensors").read_bytes()
+    kernel = subprocess.Popen([sys.executable, "-c", SUBMIT, json.dumps(spec)], stdout=subprocess.PIPE, text=True)
+    assert kernel.stdout is not None
+    try:
+        job = tl.job(kernel.stdout.readline().strip())
+        kills = [draw.choice(VICTIMS) for _ in range(min(KILLS_A_JOB, KILLS - number * KILLS_A_JOB))]
+        for victim in kills:
+            # Anywhere from the worker's imports to past the next few checkpoints.
+            _until(
+                lambda: _process(job.folder.worker_lock, "tunelab.jobs.worker") or job.view().has_ended, 90, job.logs()
+            )
+            time.sleep(draw.uniform(0, 14))
+            print(f"seed {SEED}, job {number} ({name}): kill {victim} at {job.view().step}, {job.state}")
+            _kill(job, victim, kernel, registry, draw)
+            if victim == "all":
+                assert job.view().state in ("recovering", "completed", "queued"), "the truth at once"
+            if victim in ("registry", "all"):
+                registry.start()
+        job.wait(300, progress=False)
+    finally:
+        kernel.kill()
+        kernel.wait()
+    _check(job, *whole.found[name])
+
+
+def _check(job: tl.Job, metrics: pd.DataFrame, adapter: bytes) -> None:
+    assert job.state == "completed", job.logs()
+    _until(lambda: not job.folder.pending.exists(), 120, "MLflow was told")
+    _until(lambda: not _leftovers(job), 20, f"no process is left: {_leftovers(job)}")
+    pd.testing.assert_frame_equal(job.metrics(), metrics, check_exact=True)
+    assert (job.folder.adapter / "adapter_model.safetensors").read_bytes() == adapter
+    events = journals.read(job.folder.journal)
+    said = [
+        (event["step"], key)
+        for event in journals.standing(events)
+        if event["type"] == "metric"
+        for key in event["values"]
+        if not (key == "epoch" and len(event["values"]) > 1)
+    ]
+    assert len(said) == len(set(said)), "no step is said twice"
+    states = [event["state"] for event in events if event["type"] == "state"]
+    for before, after in itertools.pairwise(states):
+        assert after in LEGAL[before], states
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    _check_registry(job, metrics)
+    queue = locks.DeviceQueue("cpu")
+    assert queue.is_free()
+    assert queue.waiting() == []
+    assert not job.folder.has_process()
+    assert not (job.folder.checkpoints / ".writing").exists()
+
+
+def _check_registry(job: tl.Job, metrics: pd.DataFrame) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments, f"tags.`tunelab.job` = '{job.id}'")
+    assert run.info.status == "FINISHED"
+    assert len(client.search_model_versions(f"run_id = '{run.info.run_id}'")) == 1
+    for key in metrics.columns:
+        history = client.get_metric_history(run.info.run_id, key)
+        expected = metrics[key].dropna()
+        assert [one.step for one in history] == list(expected.index), key
+        assert [one.value for one in history] == list(expected), key
+
+
+def _leftovers(job: tl.Job) -> list[list[str]]:
+    return [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline", "status"])
+        if job.id in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
