@@ -6,9 +6,12 @@ import { CommModel } from './comm';
 import type { MLflowLink } from './widget/model';
 
 /** The protocol of kernel/tunelab/notebook/comms.py that this extension speaks. */
-const PROTOCOL = 1;
+const PROTOCOL = 2;
 /** After so long without an answer a kernel is said to be busy. */
 const PATIENCE_MS = 1500;
+const LOAD = '%load_ext tunelab';
+/** Lets a kernel answer the page's views, without a name in the user's namespace and without what the extension adds. */
+const ANSWER = "__import__('tunelab.notebook.comms', fromlist=['install']).install(get_ipython())";
 
 /** What the kernel says of itself. */
 export interface Hello {
@@ -50,6 +53,7 @@ export class Attachment {
   private again = false;
   private loading = false;
   private restarted = false;
+  private wasReady = false;
 
   constructor(readonly kernel: Kernel.IKernelConnection) {
     kernel.statusChanged.connect(this.onStatus, this);
@@ -87,6 +91,10 @@ export class Attachment {
 
   /** Runs `%load_ext tunelab` in the kernel, as soon as it is free. */
   async load(): Promise<void> {
+    await this.run(LOAD);
+  }
+
+  private async run(code: string): Promise<void> {
     if (this.loading) {
       return;
     }
@@ -94,7 +102,7 @@ export class Attachment {
     this.set(this.kernel.status === 'busy' ? 'busy' : 'connecting');
     let error: { ename: string; evalue: string } | null;
     try {
-      error = await this.execute('%load_ext tunelab');
+      error = await this.execute(code);
     } catch {
       // The kernel was restarted or ended meanwhile: its status says so.
       return;
@@ -183,6 +191,8 @@ export class Attachment {
     if (status === 'dead' || status === 'terminating') {
       this.set('dead');
     } else if (status === 'restarting' || status === 'autorestarting') {
+      // A restart is told of more than once.
+      this.wasReady ||= this._status === 'ready';
       this.asking = null;
       this._hello = null;
       this.turn++;
@@ -192,7 +202,9 @@ export class Attachment {
       this.set('connecting');
     } else if (status === 'idle' && this.restarted) {
       this.restarted = false;
-      void this.hello();
+      // The views that were live are live again. What the user's own cells load is left to them.
+      void (this.wasReady ? this.run(ANSWER) : this.hello());
+      this.wasReady = false;
     }
   }
 

@@ -13,6 +13,7 @@ from test_curves import unpack
 
 from tunelab.errors import JobError
 from tunelab.jobs import folder as folders
+from tunelab.jobs import locks
 from tunelab.jobs.journal import Journal
 from tunelab.notebook.live import JobList, live
 from tunelab.notebook.widgets import JobWidget
@@ -41,6 +42,7 @@ class Seen:
         self.values: dict[str, Any] = {}
         self.states = 0
         self.curves: dict[str, list[tuple[int, float]]] = {}
+        self.notices: list[str] = []
 
     def state(self, **values: Any) -> None:
         self.values |= values
@@ -50,12 +52,23 @@ class Seen:
         for name, (at, points) in unpack(index, values).items():
             self.curves[name] = self.curves.get(name, [])[:at] + points
 
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
-def written(spec: dict[str, Any] = SPEC) -> tuple[folders.JobFolder, Journal]:
+
+# Held as long as this process: a job that is found without a runner is given one.
+_runners: list[locks.Held] = []
+
+
+def written(
+    spec: dict[str, Any] = SPEC, state: str = "running", facts: dict[str, Any] = FACTS
+) -> tuple[folders.JobFolder, Journal]:
     """A job's folder as submit leaves it, whose processes are this test."""
-    folder = folders.create(spec["name"], spec, FACTS)
+    folder, lock = folders.create(spec["name"], spec, facts)
+    _runners.append(lock)
     journal = Journal(folder.journal, "worker")
-    journal.append("state", state="running", reason=None)
+    if state != "queued":
+        journal.append("state", state=state, reason=None)
     return folder, journal
 
 
@@ -129,6 +142,108 @@ def test_cancel_is_seen_at_once(workspace: Path) -> None:
     shown.command(seen, {"type": "cancel"})
     assert seen.values["snapshot"]["cancelling"]
     assert folder.cancel_request.exists()
+
+
+def test_a_pause_is_seen_at_once_and_taken_back_by_resume(workspace: Path) -> None:
+    folder, journal = written()
+    shown, seen = live(folder.id), Seen()
+    shown.add(seen)
+    shown.command(seen, {"type": "pause"})
+    assert seen.values["snapshot"]["pausing"]
+    assert folder.pause_request.exists()
+    shown.command(seen, {"type": "resume"})
+    assert not seen.values["snapshot"]["pausing"]
+    assert not folder.pause_request.exists()
+    shown.command(seen, {"type": "pause"})
+    journal.append("state", state="paused", reason=None)
+    shown.look()
+    # The request stands while the job is paused.
+    assert folder.pause_request.exists()
+    assert (seen.values["snapshot"]["state"], seen.values["snapshot"]["pausing"]) == ("paused", False)
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+def test_what_cannot_be_done_is_told_to_the_view_that_asked(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, in_list: bool
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    folder, _ = written(state="paused", facts=FACTS | {"needs": ["OPENAI_API_KEY"]})
+    shown = JobList() if in_list else live(folder.id)
+    asks, other = Seen(), Seen()
+    shown.add(asks)
+    shown.add(other)
+    shown.command(asks, {"type": "resume", "job": folder.id})
+    (notice,) = asks.notices
+    assert "OPENAI_API_KEY was set when the job was submitted and is not now." in notice
+    assert other.notices == []
+    assert live(folder.id).state()["snapshot"]["state"] == "paused"
+
+
+def test_the_list_is_asked_of_a_job_that_was_removed(workspace: Path) -> None:
+    shown, seen = JobList(), Seen()
+    shown.command(seen, {"type": "pause", "job": "chatty-20260101-000000-0000"})
+    assert seen.notices[0].startswith("There is no job 'chatty-20260101-000000-0000'.")
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+def test_a_waiting_job_is_moved_up(workspace: Path, in_list: bool) -> None:
+    queue = locks.DeviceQueue("cpu")
+    spec = SPEC | {"compute": {"device": "cpu", "threads": 1}}
+    first, _ = written(spec | {"name": "first"}, state="queued")
+    second, _ = written(spec | {"name": "second"}, state="queued")
+    tickets = [queue.enter(first.id, 1), queue.enter(second.id, 2)]
+    shown = JobList() if in_list else live(second.id)
+    seen = Seen()
+    shown.add(seen)
+    shown.command(seen, {"type": "move_up", "job": second.id})
+    assert queue.waiting() == [second.id, first.id]
+    for ticket in tickets:
+        ticket.release()
+
+
+def test_recoveries_and_the_disk_are_told(workspace: Path) -> None:
+    folder, journal = written()
+    shown, seen = live(folder.id), Seen()
+    shown.add(seen)
+    assert seen.values["snapshot"]["restarts"] == 0
+    before = seen.values["snapshot"]["disk_bytes"]
+    assert before > 0
+    checkpoint = folder.checkpoints / "step-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "adapter_model.safetensors").write_bytes(bytes(1_000_000))
+    journal.append("checkpoint", step=2, path=str(checkpoint))
+    until(lambda: seen.values["snapshot"]["disk_bytes"] >= before + 1_000_000)
+    journal.append("state", state="recovering", reason="killed; restart 1 of 3", from_step=2, restart=1)
+    until(lambda: seen.values["snapshot"]["state"] == "recovering")
+    assert seen.values["snapshot"]["reason"] == "killed; restart 1 of 3"
+    journal.append("state", state="running", reason=None)
+    until(lambda: seen.values["snapshot"]["state"] == "running")
+    assert seen.values["snapshot"]["restarts"] == 1
+
+
+def test_a_job_whose_model_is_registered_later_is_followed_till_then(workspace: Path) -> None:
+    folder, journal = written()
+    shown, listed, seen, row = live(folder.id), JobList(), Seen(), Seen()
+    shown.add(seen)
+    listed.add(row)
+    journal.append("metric", step=1, values={"rewards/margins": 0.5})
+    folder.pending.write_text("{}")
+    journal.append("state", state="completed", reason="MLflow cannot be reached.")
+    until(lambda: seen.values["snapshot"]["state"] == "completed")
+    assert seen.values["snapshot"]["reason"] == "MLflow cannot be reached."
+    without = seen.values["picture"]
+    assert "chatty@1" not in without
+    assert shown.wanted()
+    listed.look()
+    journal.append("artifact", kind="model", name="chatty@1")
+    folder.pending.unlink()
+    assert shown.wanted(), "what was said before `pending` went is still to be read"
+    until(lambda: seen.values["snapshot"]["model_version"] == "chatty@1")
+    assert "chatty@1" in seen.values["picture"]
+    until(lambda: not shown.wanted())
+    listed.look()
+    assert row.values["jobs"][0]["model_version"] == "chatty@1"
+    assert row.values["jobs"][0]["spark"] == [[1, 0.5]]
 
 
 def test_tokens_per_second_are_those_of_the_last_steps(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +354,7 @@ def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
     kernel.start(SLEEP)
     kernel.comm("comm_open", "hello", {"view": "hello"})
     hello = kernel.hear("hello", lambda data: True, timeout=5)["state"]
-    assert hello["protocol"] == 1
+    assert hello["protocol"] == 2
     assert "mlflow" in hello
     kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
     kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("state") == "running", timeout=5)

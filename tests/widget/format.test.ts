@@ -2,12 +2,28 @@ import { describe, expect, test } from 'vitest';
 
 import {
   capitalise,
+  formatBytes,
   formatDuration,
   formatNumber,
   formatTime,
   ordinal,
   plainText
 } from '../../labextension/src/widget/format';
+
+test.each([
+  [0, '0 KB'],
+  [40_960, '41 KB'],
+  [999_499, '999 KB'],
+  [999_500, '1.0 MB'],
+  [34_240_000, '34.2 MB'],
+  [99_499_999, '99.5 MB'],
+  [99_500_000, '100 MB'],
+  [999_500_000, '1.0 GB'],
+  [3_440_000_000, '3.4 GB'],
+  [2_500_000_000_000, '2500 GB']
+])('%i bytes are %s', (bytes, text) => {
+  expect(formatBytes(bytes)).toBe(text);
+});
 
 describe('formatNumber', () => {
   test.each([

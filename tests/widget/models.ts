@@ -42,6 +42,11 @@ export class TestModel<T extends object> implements Model<T> {
     this.tell('msg:custom', message, [new DataView(Float32Array.from(values).buffer)]);
   }
 
+  /** Says why something could not be done, as the kernel does. */
+  notice(text: string): void {
+    this.tell('msg:custom', { type: 'notice', text }, []);
+  }
+
   /** How many callbacks there are for an event. */
   listening(event: string): number {
     return this.listeners.get(event)?.size ?? 0;

@@ -164,7 +164,18 @@ describe('a row', () => {
 
   test.each<[string, Partial<JobRow>, string[]]>([
     ['queued first', { ...queued, position: 1 }, ['chatty', 'next', 'DPO · smollm2-135m']],
-    ['queued behind others', { ...queued, position: 3 }, ['chatty', '3.', 'DPO · smollm2-135m']],
+    ['queued behind others', { ...queued, position: 3 }, ['chatty', '3rd', 'DPO · smollm2-135m']],
+    ['queued, its place not known yet', queued, ['chatty', '', 'DPO · smollm2-135m']],
+    [
+      'queued again after a pause',
+      { state: 'queued', position: 2 },
+      ['chatty', '2nd', 'DPO · smollm2-135m', 'goes on after step 12 of 60']
+    ],
+    [
+      'queued, to be paused',
+      { ...queued, position: 2, pausing: true },
+      ['chatty', '2nd', 'DPO · smollm2-135m', 'Pausing']
+    ],
     ['running', { step: 1282, total: 2654 }, ['chatty', 'DPO · smollm2-135m', '1,282 of 2,654 · 3 min left']],
     ['running, without an estimate', { eta_s: null }, ['chatty', 'DPO · smollm2-135m', '12 of 60']],
     [
@@ -181,6 +192,22 @@ describe('a row', () => {
       'recovering',
       { state: 'recovering', reason: 'the worker died' },
       ['chatty', 'DPO · smollm2-135m', 'Recovering at step 12 of 60: the worker died']
+    ],
+    [
+      'running, to be paused',
+      { pausing: true },
+      ['chatty', 'DPO · smollm2-135m', 'Pausing at step 12 of 60: finishing the step and saving']
+    ],
+    ['paused', { state: 'paused' }, ['chatty', 'DPO · smollm2-135m', 'Paused at step 12 of 60']],
+    [
+      'paused for want of room',
+      { state: 'paused', reason: 'the disk is full' },
+      ['chatty', 'DPO · smollm2-135m', 'Paused at step 12 of 60: the disk is full']
+    ],
+    [
+      'completed, to be registered later',
+      { state: 'completed', metrics: [reward], ended: at('2026-03-16T00:00:00Z'), reason: 'MLflow is away.' },
+      ['chatty', 'DPO · reward margin 0.313 · 47 s · 00:00', 'Finished in 47 s. MLflow is away.']
     ],
     [
       'completed today',
@@ -206,6 +233,21 @@ describe('a row', () => {
     show([row(changes)]);
     const parts = rows()[0]!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble');
     expect([...parts].map(text)).toEqual(expected);
+  });
+
+  test.each<[Partial<JobRow>, string | null]>([
+    [{}, '20%'],
+    [{ step: null }, '0%'],
+    [{ state: 'recovering' }, '20%'],
+    [{ state: 'paused' }, '20%'],
+    [{ state: 'paused', step: null }, null],
+    [queued, null],
+    [{ state: 'queued' }, '20%'],
+    [{ state: 'failed' }, null]
+  ])('%j has a bar of %j', (changes, width) => {
+    show([row(changes)]);
+    const bar = rows()[0]!.querySelector<HTMLElement>('.tunelab-bar > span');
+    expect(bar?.style.width ?? null).toBe(width);
   });
 
   test('wraps between its parts and not within', () => {

@@ -25,6 +25,13 @@ describe('a job in words', () => {
       '',
       'Waiting for the device'
     ],
+    [
+      'queued again after a pause',
+      { state: 'queued', position: 2 },
+      'Waiting for the device: 2nd in the queue',
+      'goes on after step 12 of 60',
+      'Waiting for the device'
+    ],
     ['running', {}, 'Step 12 of 60', 'about 3 min left', 'Running'],
     [
       'running, measured',
@@ -55,6 +62,20 @@ describe('a job in words', () => {
       'about 3 min left',
       'Running'
     ],
+    [
+      'running, with nobody at work',
+      { reason: 'no process works on it, and /jobs/a cannot be written', eta_s: null },
+      'Step 12 of 60: no process works on it, and /jobs/a cannot be written',
+      '47 s so far',
+      'Running: no process works on it, and /jobs/a cannot be written'
+    ],
+    [
+      'queued, with nobody at work',
+      { ...unstarted, state: 'queued', position: 2, reason: 'no process works on it' },
+      'Waiting for the device: no process works on it',
+      '',
+      'Waiting for the device: no process works on it'
+    ],
     ['running, just begun', unstarted, 'Starting', '', 'Running'],
     [
       'running, before the first step',
@@ -80,6 +101,29 @@ describe('a job in words', () => {
     ],
     ['cancelling in the queue', { ...unstarted, state: 'queued', cancelling: true }, 'Cancelling', '', 'Cancelling'],
     [
+      'cancelling a job that was to pause',
+      { cancelling: true, pausing: true },
+      'Cancelling at step 12 of 60: saving what there is',
+      '47 s so far',
+      'Cancelling'
+    ],
+    ['pausing', { pausing: true }, 'Pausing at step 12 of 60: finishing the step and saving', '47 s so far', 'Pausing'],
+    [
+      'pausing, before the first step',
+      { ...unstarted, pausing: true, phase: 'loading the model' },
+      'Pausing before the first step',
+      '',
+      'Pausing'
+    ],
+    ['pausing in the queue', { ...unstarted, state: 'queued', pausing: true }, 'Pausing', '', 'Pausing'],
+    [
+      'pausing while it recovers',
+      { state: 'recovering', reason: 'the worker was killed', pausing: true },
+      'Pausing at step 12 of 60',
+      '47 s so far',
+      'Pausing'
+    ],
+    [
       'recovering',
       { state: 'recovering', reason: 'the worker was killed' },
       'Recovering at step 12 of 60: the worker was killed',
@@ -95,8 +139,29 @@ describe('a job in words', () => {
       'Paused: set OPENAI_API_KEY and resume'
     ],
     [
+      'cancelling a paused job',
+      { state: 'paused', reason: 'the disk is full', cancelling: true },
+      'Cancelling at step 12 of 60',
+      '47 s so far',
+      'Cancelling'
+    ],
+    [
       'completed',
       { state: 'completed', step: 60, elapsed_s: 240, model_version: 'chatty@1' },
+      'Finished in 4 min: chatty@1',
+      '60 steps',
+      'Finished: chatty@1'
+    ],
+    [
+      'completed, to be registered later',
+      { state: 'completed', step: 60, elapsed_s: 240, reason: 'MLflow cannot be reached: it is registered later.' },
+      'Finished in 4 min. MLflow cannot be reached: it is registered later.',
+      '60 steps',
+      'Finished. MLflow cannot be reached: it is registered later.'
+    ],
+    [
+      'completed, registered later',
+      { state: 'completed', elapsed_s: 240, reason: 'MLflow cannot be reached', model_version: 'chatty@1' },
       'Finished in 4 min: chatty@1',
       '60 steps',
       'Finished: chatty@1'
@@ -135,7 +200,11 @@ test.each<[Partial<JobSnapshot>, string]>([
   [{ state: 'recovering' }, 'warn'],
   [{ state: 'paused' }, 'calm'],
   [{ state: 'paused', reason: 'a key is missing' }, 'warn'],
+  [{ reason: 'no process works on it' }, 'warn'],
+  [{ pausing: true }, 'busy'],
   [{ state: 'completed' }, 'good'],
+  [{ state: 'completed', reason: 'MLflow cannot be reached' }, 'warn'],
+  [{ state: 'completed', reason: 'MLflow cannot be reached', model_version: 'chatty@1' }, 'good'],
   [{ state: 'failed' }, 'bad'],
   [{ state: 'cancelled' }, 'calm']
 ])('%j has the tone %s', (changes, tone) => {

@@ -73,23 +73,48 @@ describe('a job', () => {
     expect(region.querySelector('.tunelab-sentence')?.textContent).toBe(sentence);
   });
 
+  test.each<[Partial<JobSnapshot>, string]>([
+    [{}, 'false'],
+    [{ state: 'recovering' }, 'false'],
+    [{ state: 'queued', position: null }, 'false'],
+    [{ state: 'queued', position: 1 }, 'true'],
+    [{ state: 'paused' }, 'true'],
+    [{ state: 'failed' }, 'true']
+  ])('%j leaves room for charts that are empty yet, unless idle: %s', (changes, idle) => {
+    show(changes);
+    expect(screen.getByRole('region').dataset.idle).toBe(idle);
+  });
+
   test('without log lines shows no log', () => {
     show({ logs: [] });
     expect(screen.queryByRole('list')).toBeNull();
   });
 
-  test('has its facts, the held-out figures first', () => {
-    show({ checkpoint: { step: 10, time: Date.now() / 1000 - 30 }, model_version: 'chatty@1' });
-    const facts = [...el.querySelectorAll('.tunelab-facts > div')].map(fact =>
+  const facts = () =>
+    [...el.querySelectorAll('.tunelab-facts > div')].map(fact =>
       [...fact.children].map(part => part.textContent).join(': ')
     );
-    expect(facts).toEqual([
+
+  test('has its facts, the held-out figures first', () => {
+    show({ checkpoint: { step: 10, time: Date.now() / 1000 - 30 }, model_version: 'chatty@1' });
+    expect(facts()).toEqual([
       'Loss (held out): 0.512 at step 10',
       'Checkpoint: step 10, 30 s ago',
       'Rows: 2,353 train · 261 held out',
+      'Disk: 34.2 MB',
       'Submitted: 2 Jan, 21:36',
       'Custom model: chatty@1'
     ]);
+  });
+
+  test.each([
+    [0, undefined],
+    [1, 'Recovered: once'],
+    [2, 'Recovered: 2 times']
+  ])('that was recovered %i times says so quietly', (restarts, expected) => {
+    show({ restarts });
+    expect(facts().find(fact => fact.startsWith('Recovered'))).toBe(expected);
+    expect(screen.getByRole('region').dataset.tone).toBe('busy');
   });
 });
 
@@ -199,6 +224,69 @@ describe('the charts', () => {
 describe('the actions', () => {
   const button = (name: string) => screen.getByRole<HTMLButtonElement>('button', { name });
 
+  const steering = () => {
+    const all = within(screen.getByRole('region')).getAllByRole<HTMLButtonElement>('button');
+    const after = all.slice(all.indexOf(button('Open in MLflow')) + 1);
+    return after.filter(each => each.closest('.tunelab-actions')).map(each => each.textContent);
+  };
+
+  test.each<[Partial<JobSnapshot>, string[]]>([
+    [{ state: 'queued', position: null }, ['Pause', 'Cancel']],
+    [{ state: 'queued', position: 1 }, ['Pause', 'Cancel']],
+    [{ state: 'queued', position: 2 }, ['Move up', 'Pause', 'Cancel']],
+    [{ state: 'queued', position: 2, cancelling: true }, ['Cancelling…']],
+    [{ state: 'queued', position: 2, pausing: true }, ['Resume', 'Pausing…', 'Cancel']],
+    [{ state: 'running' }, ['Pause', 'Cancel']],
+    [{ state: 'running', pausing: true }, ['Resume', 'Pausing…', 'Cancel']],
+    [{ state: 'running', pausing: true, cancelling: true }, ['Cancelling…']],
+    [{ state: 'recovering' }, ['Pause', 'Cancel']],
+    [{ state: 'paused' }, ['Resume', 'Cancel']],
+    [{ state: 'paused', reason: 'the disk is full' }, ['Resume', 'Cancel']],
+    [{ state: 'completed' }, []],
+    [{ state: 'failed' }, []],
+    [{ state: 'cancelled' }, []]
+  ])('of %j steer with %j', (changes, expected) => {
+    show(changes);
+    expect(steering()).toEqual(expected);
+  });
+
+  test.each<[string, Partial<JobSnapshot>, string]>([
+    ['Pause', {}, 'pause'],
+    ['Pause', { state: 'recovering' }, 'pause'],
+    ['Resume', { state: 'paused' }, 'resume'],
+    ['Resume', { pausing: true }, 'resume'],
+    ['Move up', { state: 'queued', position: 3 }, 'move_up']
+  ])('%s of %j asks the kernel for %s', (name, changes, type) => {
+    const { model } = show(changes);
+    fireEvent.click(button(name));
+    expect(model.sent).toEqual([{ type }]);
+  });
+
+  test('Pause waits for the job, and gives its place to Resume', () => {
+    const { model } = show();
+    fireEvent.click(button('Pause'));
+    update(model, { pausing: true });
+    expect(button('Pausing…').disabled).toBe(true);
+    expect(button('Resume').className).toBe('');
+    update(model, { state: 'paused' });
+    expect(button('Resume').className).toBe('tunelab-primary');
+    expect(screen.queryByRole('button', { name: /Paus/ })).toBeNull();
+  });
+
+  test('what the kernel could not do is said, until it is closed or something else is asked for', () => {
+    const { model } = show({ state: 'paused' });
+    const notice = () => el.querySelector('.tunelab-notice p')?.firstChild?.textContent ?? null;
+    fireEvent.click(button('Resume'));
+    model.notice('Set \x1b[1mOPENAI_API_KEY\x1b[0m, then resume.');
+    expect(notice()).toBe('Set OPENAI_API_KEY, then resume.');
+    fireEvent.click(button('Close this notice'));
+    expect(notice()).toBeNull();
+    model.notice('Set OPENAI_API_KEY, then resume.');
+    expect(notice()).not.toBeNull();
+    fireEvent.click(button('Cancel'));
+    expect(notice()).toBeNull();
+  });
+
   test('Cancel asks the kernel once, and waits for the job to end', () => {
     const { model } = show();
     fireEvent.click(button('Cancel'));
@@ -297,7 +385,10 @@ describe('a change of the snapshot', () => {
 test('clean-up empties the element and lets go of the model', () => {
   const { model, undo } = show();
   expect(model.listening('change:snapshot')).toBe(1);
+  const before = model.listening('msg:custom');
   act(undo);
   expect(model.listening('change:snapshot')).toBe(0);
+  // The curves are kept as long as the model.
+  expect(model.listening('msg:custom')).toBe(before - 1);
   expect(el.childElementCount).toBe(0);
 });

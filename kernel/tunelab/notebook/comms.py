@@ -18,7 +18,7 @@ from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class CommView:
@@ -37,6 +37,10 @@ class CommView:
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
         self.comm.send({"method": "message", "content": {"type": "points", "index": index}}, buffers=[values])
+
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+        self.comm.send({"method": "message", "content": {"type": "notice", "text": text}})
 
 
 def install(ipython: Any) -> None:

@@ -32,6 +32,9 @@ class _Output:
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         pass
 
+    def notice(self, text: str) -> None:
+        pass
+
 
 def show(job: Job) -> None:
     """Display a job in the running cell."""

@@ -11,8 +11,10 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from tunelab.errors import Error
 from tunelab.jobs import folder as folders
 from tunelab.jobs import manager
 from tunelab.jobs.curves import Curves, pack
@@ -24,8 +26,16 @@ from tunelab.registry import links
 _NEWS_EVERY_S = 0.01
 _LOOK_EVERY_S = 0.1
 _REVIVE_EVERY_S = 2.0
-_LIST_EVERY_S = 1.0
+_LIST_EVERY_S = 0.5
 _SPARK_POINTS = 48
+
+#: What a view may ask of a job.
+_VERBS: dict[str, Callable[[Job], Job]] = {
+    "pause": Job.pause,
+    "resume": Job.resume,
+    "move_up": Job.move_up,
+    "cancel": Job.cancel,
+}
 
 
 class View(Protocol):
@@ -37,6 +47,9 @@ class View(Protocol):
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
 
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+
 
 class Live:
     """One job on show. Get it by `live`; it is safe to use from several threads."""
@@ -46,6 +59,7 @@ class Live:
         self.job = Job(folder, hear=self.curves.fold)
         self._views: list[View] = []
         self._shown: dict[str, Any] = {}
+        self._pictured: tuple[str, str | None] | None = None
         self._revived = 0.0
         self._read_to = -1
         self._lock = threading.RLock()
@@ -97,7 +111,10 @@ class Live:
 
     def wanted(self) -> bool:
         """Return whether there is anything to come, and anyone to tell."""
-        return bool(self._views) and not self.job.read().has_ended and self.job.folder.journal.exists()
+        if not self._views or not self.job.folder.journal.exists():
+            return False
+        # The version of a job that ended while MLflow was away is told before `pending` goes.
+        return not self.job.read().has_ended or self.job.folder.pending.exists() or self.has_news()
 
     def state(self) -> dict[str, Any]:
         """Return all that a view shows but the points."""
@@ -106,14 +123,13 @@ class Live:
             return dict(self._shown)
 
     def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: ``cancel``, or ``points`` for all of them."""
-        if content["type"] == "cancel":
-            self.job.cancel()
-            self.look()
-        elif content["type"] == "points":
+        """Do what a view asks for: ``pause``, ``resume``, ``move_up``, ``cancel``, or ``points`` for all of them."""
+        if content["type"] == "points":
             with self._lock:
                 self.look()
                 view.points(*pack(self.curves))
+        elif _did(self.job, content["type"], view):
+            self.look()
 
     def _size(self) -> int:
         try:
@@ -128,8 +144,16 @@ class Live:
             "snapshot": now,
             "cell": self._shown.get("cell") or cell(self.job),
             "mlflow": links.link(view.run) if view.run else None,
-            "picture": (self._shown.get("picture") or picture(now, self.curves)) if view.has_ended else None,
+            "picture": self._picture(now) if view.has_ended else None,
         }
+
+    def _picture(self, now: dict[str, Any]) -> str:
+        """Return the last picture; it is drawn once, and again when the version is known."""
+        at = (now["state"], now["model_version"])
+        if self._pictured != at:
+            self._pictured = at
+            return picture(now, self.curves)
+        return str(self._shown["picture"])
 
 
 class JobList:
@@ -156,9 +180,13 @@ class JobList:
                 self._views.remove(view)
 
     def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: ``cancel`` a job."""
-        if content["type"] == "cancel":
-            manager.find(content["job"]).cancel()
+        """Do what a view asks for: ``pause``, ``resume``, ``move_up`` or ``cancel`` a job."""
+        try:
+            job = manager.find(content["job"])
+        except Error as error:
+            view.notice(str(error))
+            return
+        if _did(job, content["type"], view):
             self.look()
 
     def look(self) -> None:
@@ -173,7 +201,7 @@ class JobList:
                     view.state(jobs=present)
 
     def has_news(self) -> bool:
-        """Return False: a second is soon enough for the list."""
+        """Return False: half a second is soon enough for the list."""
         return False
 
     def wanted(self) -> bool:
@@ -188,10 +216,13 @@ class _Row:
         self._curves = Curves()
         self._job = Job(folder, hear=self._curves.fold)
         self._last: dict[str, Any] | None = None
+        self._is_final = False
 
     def show(self) -> dict[str, Any]:
-        if self._last and self._last["ended"]:
+        if self._last and self._is_final:
             return self._last
+        # Looked at before the journal, where the version stands before this goes.
+        is_pending = self._job.folder.pending.exists()
         view = self._job.view()
         name = HEADLINE[self._job.spec["technique"]]
         curve = self._curves.get(name)
@@ -202,9 +233,20 @@ class _Row:
         metrics.sort(key=lambda metric: shown.index(metric["name"]))
         elapsed = now["elapsed_s"] if view.has_ended else None
         self._last = now | {"logs": [], "metrics": metrics, "elapsed_s": elapsed, "spark": spark}
-        if view.has_ended:
+        self._is_final = view.has_ended and not is_pending
+        if self._is_final:
             self._curves.clear()
         return self._last
+
+
+def _did(job: Job, verb: str, view: View) -> bool:
+    """Do what a view asks of a job; where that cannot be done the view is told why."""
+    try:
+        _VERBS[verb](job)
+    except Error as error:
+        view.notice(str(error))
+        return False
+    return True
 
 
 _lives: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()

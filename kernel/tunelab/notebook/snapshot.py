@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml
 
@@ -13,6 +14,8 @@ from tunelab.jobs.view import JobView, sentence
 
 #: The metric that says how a job of each technique goes; its held-out twin is ``eval_…``.
 HEADLINE = {"sft": "loss", "dpo": "rewards/margins"}
+
+_sizes: WeakKeyDictionary[Job, tuple[tuple[Any, ...], int]] = WeakKeyDictionary()
 
 
 def snapshot(job: Job, view: JobView) -> dict[str, Any]:
@@ -32,6 +35,8 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "sentence": sentence(view),
         "reason": view.reason,
         "cancelling": not view.has_ended and job.folder.cancel_request.exists(),
+        # The request stays while the job is paused.
+        "pausing": not view.has_ended and view.state != "paused" and job.folder.pause_request.exists(),
         "position": view.position or None,
         "step": view.step,
         "total": view.total,
@@ -46,6 +51,8 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
         "logs": list(view.logs),
         "checkpoint": view.checkpoint,
+        "restarts": view.restarts,
+        "disk_bytes": _disk_bytes(job, view),
         "rows": {"train": facts["train_rows"], "eval": facts["eval_rows"]},
         "model_version": view.model_version,
         "submitted": facts["submitted_ns"] / 1e9,
@@ -53,6 +60,15 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "ended": view.ended,
         "elapsed_s": view.elapsed_s(time.time()),
     }
+
+
+def _disk_bytes(job: Job, view: JobView) -> int:
+    """Return what the job takes on the disk; the folder is walked only when the journal tells of something to find."""
+    at = (view.state, view.checkpoint and view.checkpoint["step"], view.model_version)
+    known = _sizes.get(job)
+    if known is None or known[0] != at:
+        known = _sizes[job] = (at, job.disk_bytes)
+    return known[1]
 
 
 def cell(job: Job) -> str:

@@ -78,6 +78,10 @@ class JobWidget(anywidget.AnyWidget):
         if self._is_drawn:
             self.send({"type": "points", "index": index}, buffers=[values])
 
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+        self.send({"type": "notice", "text": text})
+
     def close(self) -> None:
         """Close every view of this widget; the job goes on."""
         self._live.remove(self)

@@ -2,9 +2,62 @@
 import { useState } from 'react';
 
 import { copyText } from './copy';
-import type { JobSnapshot, JobTraits, MLflowLink, Model } from './model';
+import type { Command, JobSnapshot, JobTraits, MLflowLink, Model } from './model';
 import { useShell } from './shell';
 import { hasEnded } from './states';
+
+type Verb = Exclude<Command['type'], 'points'>;
+
+/** One button that steers a job. */
+interface Control {
+  readonly verb: Verb;
+  readonly label: string;
+  /** What it does, where one points at it. */
+  readonly hint: string;
+  /** It was asked for already. */
+  readonly waits?: boolean;
+  readonly primary?: boolean;
+}
+
+const PAUSE: Control = {
+  verb: 'pause',
+  label: 'Pause',
+  hint: 'Finishes the step, saves, and frees memory and device; the job can go on at any time'
+};
+const RESUME: Control = {
+  verb: 'resume',
+  label: 'Resume',
+  hint: 'Goes on where it was saved, as soon as the device is free',
+  primary: true
+};
+const MOVE_UP: Control = { verb: 'move_up', label: 'Move up', hint: 'One place up in the queue' };
+const CANCEL: Control = {
+  verb: 'cancel',
+  label: 'Cancel',
+  hint: 'Ends the job; checkpoints that were saved are kept'
+};
+
+/** What steers a job in the state that it is in. */
+function controls({ state, cancelling, pausing, position }: JobSnapshot): readonly Control[] {
+  if (hasEnded(state)) {
+    return [];
+  }
+  if (cancelling) {
+    return [{ ...CANCEL, label: 'Cancelling…', waits: true }];
+  }
+  if (pausing) {
+    // In this order a hasty second click on Pause does not take it back.
+    return [
+      { ...RESUME, hint: 'Takes the pause back', primary: false },
+      { ...PAUSE, label: 'Pausing…', waits: true },
+      CANCEL
+    ];
+  }
+  if (state === 'paused') {
+    return [RESUME, CANCEL];
+  }
+  return state === 'queued' && position !== null && position > 1 ? [MOVE_UP, PAUSE, CANCEL] : [PAUSE, CANCEL];
+}
 
 /** A sentence below the buttons, with the one command to run where that is the way out. */
 export interface Notice {
@@ -25,6 +78,7 @@ interface ActionsProps {
 /** The row of buttons. */
 export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: ActionsProps) {
   const shell = useShell();
+  const steering = controls(job);
   const openMLflow = async (link: MLflowLink) => {
     onNotice(null);
     const refused = await openLink(shell, link, job.id);
@@ -57,17 +111,24 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
       >
         Open in MLflow
       </button>
-      {!hasEnded(job.state) && (
-        <button
-          type="button"
-          disabled={job.cancelling}
-          title="Ends the job; checkpoints that were saved are kept"
-          onClick={() => {
-            model.send({ type: 'cancel' });
-          }}
-        >
-          {job.cancelling ? 'Cancelling…' : 'Cancel'}
-        </button>
+      {steering.length > 0 && (
+        <span className="tunelab-steering">
+          {steering.map(({ verb, label, hint, waits = false, primary = false }) => (
+            <button
+              key={verb}
+              type="button"
+              className={primary ? 'tunelab-primary' : undefined}
+              disabled={waits}
+              title={hint}
+              onClick={() => {
+                onNotice(null);
+                model.send({ type: verb });
+              }}
+            >
+              {label}
+            </button>
+          ))}
+        </span>
       )}
     </div>
   );

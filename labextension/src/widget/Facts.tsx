@@ -1,7 +1,7 @@
 /** The facts below the charts: held-out figures, the last checkpoint, rows, the version that came out. */
 import { useEffect, useState } from 'react';
 
-import { formatDuration, formatNumber } from './format';
+import { formatBytes, formatDuration, formatNumber } from './format';
 import { metricName } from './metrics';
 import type { JobSnapshot } from './model';
 import { hasEnded } from './states';
@@ -31,11 +31,15 @@ export function Facts({ job }: { readonly job: JobSnapshot }) {
     const ago = hasEnded(job.state) ? '' : `, ${formatDuration(Math.max(0, now - job.checkpoint.time))} ago`;
     facts.push(['Checkpoint', `step ${job.checkpoint.step}${ago}`]);
   }
+  if (job.restarts > 0) {
+    facts.push(['Recovered', job.restarts === 1 ? 'once' : `${job.restarts} times`]);
+  }
   const { train, eval: held } = job.rows;
   facts.push([
     'Rows',
     [`${formatNumber(train)} train`, held ? `${formatNumber(held)} held out` : ''].filter(Boolean).join(' · ')
   ]);
+  facts.push(['Disk', formatBytes(job.disk_bytes)]);
   facts.push(['Submitted', formatDate(job.submitted)]);
   if (job.model_version !== null) {
     facts.push(['Custom model', <b key="version">{job.model_version}</b>]);

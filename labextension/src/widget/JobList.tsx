@@ -1,13 +1,13 @@
 /** The workspace's jobs, newest first, in the side panel; a click opens one in the list's place. */
 import { useEffect, useState } from 'react';
 
-import { formatDuration, formatNumber, plainText } from './format';
+import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { JobView } from './JobView';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
 import type { Shell } from './shell';
 import { Sparkline } from './Sparkline';
-import { describeState } from './states';
+import { describeState, hasEnded, type StateText } from './states';
 
 interface JobListProps {
   readonly model: Model<ListTraits>;
@@ -83,6 +83,8 @@ export function JobList({ model, shell, open, onOpen }: JobListProps) {
 
 function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => void }) {
   const text = describeState(job);
+  const trouble = text.tone === 'bad' || text.tone === 'warn';
+  const present = trouble ? text.sentence : presentOf(job, text);
   const percent = job.total && job.step !== null ? Math.min(100, (100 * job.step) / job.total) : 0;
   return (
     <button
@@ -99,31 +101,42 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
         <span className="tunelab-row-head">
           <b>{plainText(job.model_version ?? job.name)}</b>
           {job.state === 'queued' ? (
-            <span className="tunelab-subject">
-              {job.position === null || job.position === 1 ? 'next' : `${job.position}.`}
-            </span>
+            <span className="tunelab-subject">{queuePlace(job.position)}</span>
           ) : (
             <Sparkline points={job.spark} />
           )}
         </span>
         <span className="tunelab-subject">{summary(job)}</span>
-        {text.tone === 'busy' && (
-          <>
-            <span className="tunelab-bar">
-              <span style={{ width: `${percent}%` }} />
-            </span>
-            <span className="tunelab-subject">{progress(job, text.sentence)}</span>
-          </>
+        {!hasEnded(job.state) && (job.state === 'running' || percent > 0) && (
+          <span className="tunelab-bar">
+            <span style={{ width: `${percent}%` }} />
+          </span>
         )}
-        {(text.tone === 'bad' || text.tone === 'warn') && <span className="tunelab-row-trouble">{text.sentence}</span>}
+        {present && <span className={trouble ? 'tunelab-row-trouble' : 'tunelab-subject'}>{present}</span>}
       </span>
     </button>
   );
 }
 
+/** `next` or `2nd`: the place in the queue, where there is one. */
+function queuePlace(position: number | null): string {
+  return position === null ? '' : position === 1 ? 'next' : ordinal(position);
+}
+
+/** What a job that has not ended does, in the words of its view, or nothing where its place in the queue says it. */
+function presentOf(job: JobRow, { sentence, aside }: StateText): string {
+  if (hasEnded(job.state)) {
+    return '';
+  }
+  if (job.state === 'queued' && !job.cancelling && !job.pausing) {
+    return aside;
+  }
+  return job.state === 'running' ? progress(job, sentence) : sentence;
+}
+
 /** `282 of 654 · 41 min left`, or what it does before the first step. */
 function progress(job: JobRow, sentence: string): string {
-  if (job.cancelling || job.step === null || job.total === null) {
+  if (job.cancelling || job.pausing || job.step === null || job.total === null) {
     return sentence;
   }
   const left = job.eta_s === null ? [] : [`${formatDuration(job.eta_s)} left`];

@@ -1,13 +1,13 @@
 /** A job's live view: one card that says the state first, then the charts, the facts and the log. */
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 
 import { Actions, NoticeBlock, type Notice } from './Actions';
 import { Charts } from './Charts';
 import { curvesOf } from './curves';
 import { Facts } from './Facts';
 import { formatTime, plainText } from './format';
-import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Model } from './model';
-import { describeState, type StateText } from './states';
+import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
+import { describeState, isIdle, type StateText } from './states';
 
 interface JobViewProps {
   readonly model: Model<JobTraits>;
@@ -21,6 +21,18 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
   const cell = useTrait(model, 'cell');
   const mlflow = useTrait(model, 'mlflow');
   const [notice, setNotice] = useState<Notice | null>(null);
+  // What the kernel could not do that this view asked for.
+  useEffect(() => {
+    const heard = (message: Message) => {
+      if (message.type === 'notice') {
+        setNotice({ text: plainText(message.text) });
+      }
+    };
+    model.on('msg:custom', heard);
+    return () => {
+      model.off('msg:custom', heard);
+    };
+  }, [model]);
   const text = describeState(job);
   const subject = [job.technique.toUpperCase(), job.model, job.dataset, job.adapter].filter(Boolean);
   return (
@@ -31,6 +43,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
         aria-label={`Job ${job.id}`}
         data-state={job.state}
         data-tone={text.tone}
+        data-idle={isIdle(job)}
       >
         <header className="tunelab-head">
           <span className="tunelab-dot" aria-hidden="true" />

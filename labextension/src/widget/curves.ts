@@ -1,5 +1,5 @@
 /** A job's curves in the page: typed arrays that grow as points come, one store a model whoever draws it. */
-import type { JobTraits, Model, PointsMessage, Stretch } from './model';
+import type { JobTraits, Message, Model, Stretch } from './model';
 
 /** One metric's points; the first `length` places of each array are filled. */
 export class Curve {
@@ -61,8 +61,8 @@ export class Curves {
     if (state) {
       this.take(state.index, state.values);
     }
-    model.on('msg:custom', (message: PointsMessage, buffers: readonly (DataView | ArrayBuffer)[]) => {
-      if (buffers[0]) {
+    model.on('msg:custom', (message: Message, buffers: readonly (DataView | ArrayBuffer)[]) => {
+      if (message.type === 'points' && buffers[0]) {
         this.take(message.index, buffers[0]);
       }
     });

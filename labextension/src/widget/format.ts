@@ -46,6 +46,13 @@ function twoUnits(large: number, largeUnit: string, small: number, smallUnit: st
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 
+/** A size on the disk as Python's side writes it (jobs/view.py): `40 KB`, `12.3 MB`, `3.4 GB`. */
+export function formatBytes(bytes: number): string {
+  const [size, unit] =
+    bytes < 999.5e3 ? [bytes / 1e3, 'KB'] : bytes < 999.5e6 ? [bytes / 1e6, 'MB'] : [bytes / 1e9, 'GB'];
+  return `${size.toFixed(unit === 'KB' || size >= 99.5 ? 0 : 1)} ${unit}`;
+}
+
 const ORDINALS = new Intl.PluralRules('en', { type: 'ordinal' });
 const SUFFIXES: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
 

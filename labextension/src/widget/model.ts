@@ -33,6 +33,8 @@ export interface JobSnapshot {
   readonly reason: string | null;
   /** A cancel was asked for, and the job has not ended yet. */
   readonly cancelling: boolean;
+  /** A pause was asked for, and the job is not paused yet. */
+  readonly pausing: boolean;
   /** The place in the queue, from 1. */
   readonly position: number | null;
   readonly step: number | null;
@@ -51,6 +53,10 @@ export interface JobSnapshot {
   /** The last few lines. */
   readonly logs: readonly LogLine[];
   readonly checkpoint: { readonly step: number; readonly time: number } | null;
+  /** How often the job was recovered so far. */
+  readonly restarts: number;
+  /** What the job's folder takes on the disk. */
+  readonly disk_bytes: number;
   readonly rows: { readonly train: number; readonly eval: number };
   /** The registered version, such as `chatty@1`. */
   readonly model_version: string | null;
@@ -103,14 +109,13 @@ export interface ListTraits {
   jobs: readonly JobRow[];
 }
 
-/** What comes besides traits. */
-export interface PointsMessage {
-  readonly type: 'points';
-  readonly index: readonly Stretch[];
-}
+/** What comes besides traits: points, or why something that was asked for could not be done. */
+export type Message =
+  { readonly type: 'points'; readonly index: readonly Stretch[] } | { readonly type: 'notice'; readonly text: string };
 
-/** What a view may ask the kernel for. */
-export type Command = { readonly type: 'cancel'; readonly job?: string } | { readonly type: 'points' };
+/** What a view may ask the kernel for. The list of jobs says of which job. */
+export type Command =
+  { readonly type: 'pause' | 'resume' | 'move_up' | 'cancel'; readonly job?: string } | { readonly type: 'points' };
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

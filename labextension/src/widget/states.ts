@@ -21,6 +21,11 @@ export function hasEnded(state: JobSnapshot['state']): boolean {
   return state === 'completed' || state === 'failed' || state === 'cancelled';
 }
 
+/** Whether no points are about to come: a job that has the next turn starts in a moment. */
+export function isIdle({ state, position }: JobSnapshot): boolean {
+  return hasEnded(state) || state === 'paused' || (state === 'queued' && position !== null);
+}
+
 /** The words for the state that `job` is in. */
 export function describeState(job: JobSnapshot): StateText {
   const reason = job.reason === null ? '' : plainText(job.reason).trim();
@@ -30,42 +35,48 @@ export function describeState(job: JobSnapshot): StateText {
   const soFar = took && `${took} so far`;
   const after = took && `after ${took}`;
 
+  // What was asked for and has not come about; a cancel goes before a pause.
+  const asked = job.cancelling ? 'Cancelling' : job.pausing ? 'Pausing' : null;
+
   switch (job.state) {
     case 'queued':
       return {
-        tone: 'calm',
-        sentence: job.cancelling ? 'Cancelling' : `Waiting for the device${queuePlace(job.position)}`,
-        aside: '',
-        announcement: job.cancelling ? 'Cancelling' : 'Waiting for the device'
+        tone: reason ? 'warn' : 'calm',
+        sentence: asked ?? `Waiting for the device${because || queuePlace(job.position)}`,
+        // A job that was paused has steps behind it.
+        aside: job.step === null ? '' : `goes on after ${place(job)}`,
+        announcement: asked ?? `Waiting for the device${because}`
       };
     case 'running':
       return {
-        tone: 'busy',
-        sentence: job.cancelling ? `Cancelling${at}: saving what there is` : runningSentence(job),
-        aside: job.eta_s === null || job.cancelling ? soFar : `about ${formatDuration(job.eta_s)} left`,
-        announcement: job.cancelling ? 'Cancelling' : 'Running'
+        // It has a reason where no process works on it, and none can be started.
+        tone: reason ? 'warn' : 'busy',
+        sentence: asked === null ? runningSentence(job, because) : `${asked}${at}${untilThen(job)}`,
+        aside: job.eta_s === null || asked !== null ? soFar : `about ${formatDuration(job.eta_s)} left`,
+        announcement: asked ?? `Running${because}`
       };
     case 'recovering':
       return {
         tone: 'warn',
-        sentence: `Recovering${at}${because}`,
+        sentence: asked === null ? `Recovering${at}${because}` : `${asked}${at}`,
         aside: soFar,
-        announcement: `Recovering${because}`
+        announcement: asked ?? `Recovering${because}`
       };
     case 'paused':
       return {
-        tone: reason ? 'warn' : 'calm',
-        sentence: `Paused${at}${because}`,
+        tone: reason && asked === null ? 'warn' : 'calm',
+        sentence: asked === null ? `Paused${at}${because}` : `${asked}${at}`,
         aside: soFar,
-        announcement: `Paused${because}`
+        announcement: asked ?? `Paused${because}`
       };
     case 'completed': {
-      const version = job.model_version === null ? '' : `: ${job.model_version}`;
+      // The reason is why there is no version yet; it is of no use once there is.
+      const rest = job.model_version === null ? reason && `. ${reason}` : `: ${job.model_version}`;
       return {
-        tone: 'good',
-        sentence: `Finished${took && ` in ${took}`}${version}`,
+        tone: job.model_version === null && reason ? 'warn' : 'good',
+        sentence: `Finished${took && ` in ${took}`}${rest}`,
         aside: job.total === null ? '' : steps(job.total),
-        announcement: `Finished${version}`
+        announcement: `Finished${rest}`
       };
     }
     case 'failed':
@@ -102,7 +113,18 @@ function queuePlace(position: number | null): string {
   return position === 1 ? ': next in the queue' : `: ${ordinal(position)} in the queue`;
 }
 
-function runningSentence(job: JobSnapshot): string {
+/** What a running job does before it has stopped. */
+function untilThen({ cancelling, step }: JobSnapshot): string {
+  if (cancelling) {
+    return ': saving what there is';
+  }
+  return step === null ? ' before the first step' : ': finishing the step and saving';
+}
+
+function runningSentence(job: JobSnapshot, because: string): string {
+  if (because) {
+    return `${job.step === null ? 'Running' : capitalise(place(job))}${because}`;
+  }
   const parts = [
     job.step === null ? null : place(job),
     epochs(job),
