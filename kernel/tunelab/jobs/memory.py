@@ -7,6 +7,8 @@ machine's own figure, and dies of each.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import re
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,10 @@ _PROCESS = Path("/proc/self")
 #: Files of a limit, of what is used, and the line of ``memory.stat`` that says what of it can be dropped at any time.
 _FILES_V2 = ("memory.max", "memory.current", "inactive_file")
 _FILES_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+#: Of glibc's ``malloc.h``.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 
 
 def free(fresh: bool = False) -> float:
@@ -64,7 +70,42 @@ def _of_process(fresh: bool) -> Iterator[float]:
         most = resource.getrlimit(limit)[0]
         if most != resource.RLIM_INFINITY:
             found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-            yield most - (0 if fresh or not found else int(found[1]) * 1024)
+            yield most - (0 if fresh or not found else int(found[1]) * 1024 - _kept_by_malloc())
+
+
+@contextlib.contextmanager
+def given_back() -> Iterator[None]:
+    """Have what is taken in here go back to the system when it is freed, where the C library is glibc.
+
+    By itself glibc keeps freed blocks of up to 32 MB for later. It does so again afterwards, with the limits that it
+    comes to by itself once blocks of that size were freed.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    libc.mallopt(_M_MMAP_THRESHOLD, 1 << 17)
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
+        libc.malloc_trim(0)
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc's ``mallinfo2`` returns."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _MALLINFO.split())
+
+
+def _kept_by_malloc() -> int:
+    """Return the bytes that were freed and count as the process's own until they are taken again."""
+    info = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if info is None:
+        return 0
+    info.restype = _Mallinfo
+    return int(info().fordblks)
 
 
 def _read(file: Path) -> str:

@@ -19,6 +19,7 @@ import torch
 
 from tunelab import workspace
 from tunelab.errors import SpecError
+from tunelab.jobs import memory
 from tunelab.spec import CustomizeSpec
 from tunelab.training import settle
 from tunelab.training import trainer as trainers
@@ -78,7 +79,7 @@ def first_step(trainer: Any, spec: CustomizeSpec, say: Callable[[str], None], no
     SpecError
         If it does not fit; the message has the settings that would.
     """
-    with _without_trace(trainer):
+    with memory.given_back(), _without_trace(trainer):
         need = measure(trainer, spec)
     settings, free = Settings.of(spec), settle.free(trainer)
     needed, what = need.bytes(settings), _described(need, settings)
@@ -169,7 +170,7 @@ def _fits(trainer: Any, rows: list[int]) -> bool:
     """Tell whether a step with these rows fits beside what a later step finds: moments, and accumulated gradients."""
     numbers = 3 if trainer.args.gradient_accumulation_steps > 1 else 2
     held: list[torch.Tensor] = []
-    with _without_trace(trainer):
+    with memory.given_back(), _without_trace(trainer):
         try:
             weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
             # Ones, since memory that nothing was written to is not taken yet.
@@ -306,4 +307,4 @@ def _advice(settings: Settings, proposal: Settings | None, need: Need) -> str:
 
 
 def _gb(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

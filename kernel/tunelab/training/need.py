@@ -153,7 +153,8 @@ def _kept_per_token(trainer: Any) -> float:
         if not isinstance(tensor, torch.nn.Parameter) and tensor.data_ptr() not in weights:
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # A result that keeps itself would never be freed, and all that it was made of neither.
+        return tensor.detach()
 
     model = trainer.model
     weights = {parameter.data_ptr() for parameter in model.parameters()}
