@@ -9,7 +9,7 @@ JLPM := PATH="$(BIN):$$PATH" $(BIN)/jlpm
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 FRONTEND := package.json tsconfig.json $(shell find labextension -type f)
 
-.PHONY: demo lab test lint types unit widget ui notebooks tour setup wheel benchmarks fields clean help
+.PHONY: demo lab test lint types unit faults widget ui notebooks tour setup wheel benchmarks fields clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -37,6 +37,9 @@ types: $(STAMPS)/install ## mypy and tsc
 
 unit: $(STAMPS)/model ## pytest
 	$(PYTHON) -m pytest
+
+faults: $(STAMPS)/model ## kill the processes of real trainings 200 times (unit does so 20 times)
+	TUNELAB_KILLS=200 $(PYTHON) -m pytest -s tests/kernel/test_faults.py
 
 widget: $(STAMPS)/node ## vitest
 	$(JLPM) test

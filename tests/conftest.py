@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
-from collections.abc import Iterator
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -23,15 +30,21 @@ CHAT_TEMPLATE = (
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty workspace, a device queue of its own, and a working directory."""
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty workspace, a device queue of its own, and a working directory; a test that fails leaves no job."""
     home = tmp_path / "home"
     monkeypatch.setenv("TUNELAB_HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return home
+    yield home
+    jobs = {path.name for path in Path(os.environ["TUNELAB_HOME"], "jobs").glob("*-*")}
+    for process in psutil.process_iter(["cmdline"]) if jobs else ():
+        # A runner before its worker, so that it starts no other.
+        if jobs & {*(process.info["cmdline"] or ())}:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +100,60 @@ def pairs(tmp_path: Path) -> Path:
 def answers(tmp_path: Path) -> Path:
     """A file of 24 real rows for SFT."""
     return _first_rows("reminders.jsonl", tmp_path / "work" / "answers.jsonl")
+
+
+#: What a job may become from each state; from an end, nothing.
+LEGAL = {
+    "queued": {"queued", "running", "paused", "cancelled", "failed"},
+    "running": {"recovering", "paused", "completed", "failed", "cancelled"},
+    "recovering": {"running", "paused", "failed", "cancelled"},
+    "paused": {"queued", "cancelled"},
+}
+
+
+@pytest.fixture(scope="session")
+def is_legal() -> Callable[[list[str]], bool]:
+    """Tells whether a journal's states are a path that a job may take."""
+    return lambda states: (
+        states[:1] == ["queued"]
+        and all(after in LEGAL.get(before, set()) for before, after in itertools.pairwise(states))
+    )
+
+
+@pytest.fixture(scope="session")
+def mlflow_at() -> type[MLflowServer]:
+    """Makes an MLflow server on a folder."""
+    return MLflowServer
+
+
+class MLflowServer:
+    """An MLflow server on a port of this machine that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it answers some seconds later."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--default-artifact-root", (self.folder / "artifacts").as_uri()]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 def _first_rows(sample: str, path: Path, count: int = 24) -> Path:

@@ -61,7 +61,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._offset = 0
+        self.offset = 0
 
     def new(self) -> list[Event]:
         """Return the whole events that came since the last call."""
@@ -74,11 +74,11 @@ class Reader:
         except FileNotFoundError:
             return
         with file:
-            file.seek(self._offset)
+            file.seek(self.offset)
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                self._offset += len(line)
+                self.offset += len(line)
                 if (event := _parse(line)) is not None:
                     yield event
 

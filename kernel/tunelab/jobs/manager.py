@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LOOK_EVERY_S = 0.2
-#: A runner that cannot start is not started again at every look.
+#: A runner that cannot start, and so says nothing, is not started again at every look.
 _REVIVE_EVERY_S = 5.0
 
 
@@ -46,7 +46,7 @@ class Job:
         self._reader = journals.Reader(folder.journal)
         # The widget's thread and the user's cell look at the same time.
         self._lock = threading.Lock()
-        self._revived = -_REVIVE_EVERY_S
+        self._revived = (-1, 0.0)
 
     @property
     def id(self) -> str:
@@ -84,15 +84,15 @@ class Job:
         if not self.folder.journal.exists():
             raise JobError(f"Job {self.id} was removed.")
         now = time.monotonic()
-        if now - self._revived < _REVIVE_EVERY_S:
+        if self._revived == (self._reader.offset, now // _REVIVE_EVERY_S):
             return
-        self._revived = now
         try:
             revive.revive(self.folder)
         except OSError as error:
             self._view.reason = f"no process works on it, and {self.folder.path} cannot be written: {error.strerror}"
         else:
             self._read()
+        self._revived = (self._reader.offset, now // _REVIVE_EVERY_S)
 
     def read(self) -> JobView:
         """Return what the journal says now, without a look at its processes: cheap enough for 20 times a second."""
@@ -164,7 +164,7 @@ class Job:
         if not self.view().has_ended:
             self._ask(self.folder.cancel_request)
             # One that is paused has no process that would see it.
-            self._revived = -_REVIVE_EVERY_S
+            self._revived = (-1, 0.0)
             self.view()
         return self
 

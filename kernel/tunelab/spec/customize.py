@@ -68,7 +68,7 @@ class Compute(_Strict):
         "auto", description="auto, cpu, cuda, cuda:N or mps"
     )
     max_restarts: int = Field(
-        3, ge=0, le=100, description="kept for recovery, which is not there yet: a killed worker ends its job as failed"
+        3, ge=0, le=100, description="how often a worker that died is started again, from its newest checkpoint"
     )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of the worker; by default all cores")
     dtype: Literal["float32", "bfloat16"] | None = Field(

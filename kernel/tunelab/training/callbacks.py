@@ -217,9 +217,7 @@ class CheckpointCallback(TrainerCallback):
         _sync(target.parent)
         self.context.journal.append("checkpoint", step=step, path=str(target))
         self._keep(step)
-        self._saved = time.monotonic()
-        self._cost_s = self._saved - (self._asked or self._saved)
-        self._asked = None
+        self._done()
 
     def best(self) -> int | None:
         """Return the step with the lowest held-out loss whose checkpoint is there."""
@@ -240,6 +238,12 @@ class CheckpointCallback(TrainerCallback):
         spare = [step for step in steps[:-1] if step != self.best()]
         if spare and shutil.disk_usage(newest).free < _ROOM * size:
             shutil.rmtree(self._path(spare[0]), ignore_errors=True)
+
+    def _done(self) -> None:
+        """Stop the clock of a checkpoint."""
+        self._saved = time.monotonic()
+        self._cost_s = self._saved - (self._saved if self._asked is None else self._asked)
+        self._asked = None
 
     def _keep(self, newest: int) -> None:
         found = self.context.folder.checkpoint_steps()
