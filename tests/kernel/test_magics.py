@@ -183,6 +183,8 @@ def test_line_and_cell_make_the_same_spec(shell: InteractiveShell, submitted: No
     )
     assert (changed.hyperparameters["beta"], changed.hyperparameters["max_steps"]) == (0.3, 5)
     assert (changed.adapter.r, changed.tracking.experiment) == (4, "my runs")
+    assert not expected.compute.fit
+    assert run("--fit").compute.fit
 
 
 def test_data_may_be_a_variable_of_the_notebook(shell: InteractiveShell, submitted: None) -> None:

@@ -332,6 +332,7 @@ ASSIGNED = {
     "a dotted hyperparameter": (["hyperparameters.beta=0.3"], lambda s: s.hyperparameters["beta"], 0.3),
     "a dotted section": (["adapter.r=4"], lambda s: s.adapter.r, 4),
     "a section that the spec did not name": (["compute.max_restarts=0"], lambda s: s.compute.max_restarts, 0),
+    "a choice of the section": (["compute.fit=true"], lambda s: s.compute.fit, True),
     "a key of the spec": (["split=3"], lambda s: s.split, 3),
     "the last of two": (["seed=1", "seed=2"], lambda s: s.seed, 2),
     "an equals sign in the value": (["tracking.experiment=a=b"], lambda s: s.tracking.experiment, "a=b"),
