@@ -21,6 +21,8 @@ SAMPLES = REPOSITORY / "notebooks" / "data"
 
 # Nothing in the tests may reach out: a hub is a server of the test's own.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Threads that wait sleep: jobs stand beside a browser, a server and the tests themselves, on few cores.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
 CHAT_TEMPLATE = (

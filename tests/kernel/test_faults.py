@@ -33,7 +33,7 @@ KILLS_A_JOB = 4
 VICTIMS = ("worker", "runner", "kernel", "registry", "all")
 
 STEPS = {"max_steps": 24, "save_steps": 3, "eval_steps": 8, "per_device_train_batch_size": 2}
-COMMON: dict[str, Any] = {"split": 4, "adapter": {"dropout": 0.1}, "compute": {"max_restarts": 100}}
+COMMON: dict[str, Any] = {"split": 4, "adapter": {"dropout": 0.1}, "compute": {"max_restarts": 100, "threads": 1}}
 SPECS: dict[str, dict[str, Any]] = {
     "sft": {"technique": "sft", "hyperparameters": STEPS | {"gradient_accumulation_steps": 2, "logging_steps": 2}},
     "dpo": {"technique": "dpo", "hyperparameters": STEPS | {"learning_rate": 1e-4}},
@@ -150,7 +150,7 @@ def test_a_killed_job_ends_as_if_nothing_had_happened(
     name = [*SPECS][number % len(SPECS)]
     spec = _spec(name, cut_down, pairs, answers)
     if name not in whole.found:
-        done = tl.customize(spec).wait(300, progress=False)
+        done = tl.customize(spec).wait(600, progress=False)
         assert done.state == "completed", done.logs()
         whole.found[name] = done.metrics(), (done.folder.adapter / "adapter_model.safetensors").read_bytes()
     kernel = subprocess.Popen([sys.executable, "-c", SUBMIT, json.dumps(spec)], stdout=subprocess.PIPE, text=True)
@@ -170,7 +170,7 @@ def test_a_killed_job_ends_as_if_nothing_had_happened(
                 assert job.view().state in ("recovering", "completed", "queued"), "the truth at once"
             if victim in ("registry", "all"):
                 registry.start()
-        job.wait(300, progress=False)
+        job.wait(600, progress=False)
     finally:
         kernel.kill()
         kernel.wait()
