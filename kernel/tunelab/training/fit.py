@@ -27,6 +27,8 @@ from tunelab.training.need import Need, Settings, checkpointed, measure
 
 #: Rows are not cut to fewer tokens than this, and to multiples of it.
 _FEWEST_TOKENS = 32
+#: The share of a step that is to stay free beside it: later steps find memory in pieces, and are not all alike.
+_RESERVE = 0.1
 #: How those that do not allocate by Python or by CUDA say that there is no memory.
 _NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "create a memory object")
 
@@ -91,7 +93,7 @@ def first_step(trainer: Any, spec: CustomizeSpec, say: Callable[[str], None], no
         killed = f"Out of memory: {reckoned}, but the system killed the worker."
         workspace.write_text(note, f"{killed} {_advice(settings, choose(need, settings, room), need)}\n")
         try:
-            fits = _fits(trainer, longest(trainer, need, settings))
+            fits = _fits(trainer, longest(trainer, need, settings), int(_RESERVE * needed))
         finally:
             note.unlink(missing_ok=True)
         if fits:
@@ -166,7 +168,7 @@ def _computed(need: Need, lengths: Any) -> int:
     return int(lengths.max() * len(lengths) if need.padded else lengths.sum())
 
 
-def _fits(trainer: Any, rows: list[int]) -> bool:
+def _fits(trainer: Any, rows: list[int], reserve: int) -> bool:
     """Tell whether a step with these rows fits beside what a later step finds: moments, and accumulated gradients."""
     numbers = 3 if trainer.args.gradient_accumulation_steps > 1 else 2
     held: list[torch.Tensor] = []
@@ -175,6 +177,7 @@ def _fits(trainer: Any, rows: list[int]) -> bool:
             weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
             # Ones, since memory that nothing was written to is not taken yet.
             held += [torch.ones_like(weight) for weight in weights for _ in range(numbers)]
+            held.append(torch.ones(reserve, dtype=torch.uint8, device=trainer.model.device))
             forward_backward(trainer, prepared(trainer, [trainer.train_dataset[row] for row in rows]))
             return True
         except (MemoryError, RuntimeError) as error:
