@@ -184,7 +184,6 @@ def hostile(done: Path) -> str:
     spec = yaml.safe_load((bad / "spec.yaml").read_text(encoding="utf-8"))
     spec |= {"name": HOSTILE, "model": HOSTILE, "dataset": HOSTILE}
     (bad / "spec.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
-    (bad / "outcome.json").unlink()
     lines = [json.loads(line) for line in (bad / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     (bad / "journal.jsonl").write_text("", encoding="utf-8")
     for event in lines:
