@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from tunelab import recipes, task
+from tunelab import recipes, task, workspace
 from tunelab.answers import Answers
 from tunelab.data import Dataset, datasets
-from tunelab.errors import ModelError, SpecError, did_you_mean
+from tunelab.errors import JobError, ModelError, SpecError, did_you_mean
 from tunelab.jobs import machine, manager
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.prepare import prepare
@@ -69,9 +70,15 @@ def customize(
     tables = {key: data[key] for key in ("dataset", "eval_dataset") if not isinstance(data.get(key), (str, NoneType))}
     for key, table in tables.items():
         data[key] = str(table) if isinstance(table, Dataset) else f"{data.get('name', '')}-{key}"
-    prepared = prepare(load.customize(data), namespace, tables)
-    if not dry_run:
-        return manager.submit(prepared)
+    try:
+        prepared = prepare(load.customize(data), namespace, tables)
+        if not dry_run:
+            return manager.submit(prepared)
+    except OSError as error:
+        where = workspace.current().root
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise JobError(f"The workspace {where} cannot be written: {error.strerror}. Nothing was started.") from error
     measured = task.run(
         "tunelab.training.plan:measure",
         {"spec": prepared.spec.model_dump(mode="json")},

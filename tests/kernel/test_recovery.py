@@ -20,7 +20,8 @@ import tunelab as tl
 from tunelab import workspace as workspaces
 from tunelab.jobs import folder as folders
 from tunelab.jobs import journal as journals
-from tunelab.jobs import locks, machine
+from tunelab.jobs import locks, machine, prepare
+from tunelab.jobs import runner as runner_module
 from tunelab.jobs.runner import Death, Ending, Runner
 
 LONG = {"max_steps": 100_000, "eval_steps": 50_000, "save_steps": 10, "per_device_train_batch_size": 4}
@@ -227,7 +228,7 @@ DEATHS = {
 def test_what_may_pass_is_tried_again_and_what_lasts_is_not(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, death: Death, before: list[Any], state: str | None, reason: str
 ) -> None:
-    monkeypatch.setattr("tunelab.jobs.runner._RESTART_AFTER_S", 0.0)
+    monkeypatch.setattr(runner_module, "_RESTART_AFTER_S", 0.0)
     spec = {"kind": "customize", "compute": {"max_restarts": 3}}
     folder, lock = folders.create("small", spec, {})
     runner = Runner(folder)
@@ -256,7 +257,7 @@ def test_a_full_disk_pauses_the_job_and_resume_works_when_there_is_room(
     workspace: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path, answers: Path
 ) -> None:
     monkeypatch.setenv("TUNELAB_HOME", str(small_disk / "home"))
-    monkeypatch.setattr("tunelab.jobs.prepare._space", lambda spec, model: None)
+    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
     job = _submit(tiny, answers, settings={**LONG, "max_steps": 200})
     _until(lambda: (job.view().step or 0) >= 12)
     filler = small_disk / "filler"
@@ -281,7 +282,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_job_goes_on_after(
     workspace: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path, answers: Path
 ) -> None:
     monkeypatch.setenv("TUNELAB_HOME", str(small_disk / "home"))
-    monkeypatch.setattr("tunelab.jobs.prepare._space", lambda spec, model: None)
+    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
     job = _submit(tiny, answers, settings={**LONG, "max_steps": 60})
     _until(lambda: (job.view().step or 0) >= 12)
     for process in (_runner(job), _worker(job)):
@@ -372,10 +373,10 @@ def test_a_job_that_needs_a_secret_that_is_not_there_pauses_and_names_it(
     assert (seen.view().reason or "").startswith("HF_TOKEN was set when the job was submitted and is not now.")
     with pytest.raises(tl.JobError, match="HF_TOKEN was set"):
         seen.resume()
-    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_mine")
     seen.resume()
     _until(lambda: seen.state == "running")
-    assert "secret" not in seen.folder.spec_file.read_text() + seen.folder.journal.read_text()
+    assert "hf_of_mine" not in seen.folder.spec_file.read_text() + seen.folder.journal.read_text()
 
 
 def test_checkpoints_come_by_time_and_cost_little(

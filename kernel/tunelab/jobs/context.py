@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import shutil
+import sys
 import threading
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Journal
@@ -30,6 +35,23 @@ class Context:
     def say(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log."""
         self.journal.append("log", level=level, text=text)
+
+
+def print_traceback() -> None:
+    """Write the traceback of the exception in hand to the process's log, if its disk has room for it."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with this status, also where what it has printed finds no room."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(status)
+    sys.exit(status)
 
 
 def is_disk_full(error: BaseException, folder: Path) -> bool:

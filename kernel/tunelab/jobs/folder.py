@@ -86,6 +86,11 @@ class JobFolder:
         return self.path / "pending.json"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk for the job's last words, given up when there is no other."""
+        return self.path / "reserve"
+
+    @property
     def first_step(self) -> Path:
         """Why the job is out of memory, there while the worker tries its first step: a killed one cannot say it."""
         return self.path / "first_step.txt"

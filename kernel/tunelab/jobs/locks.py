@@ -59,7 +59,7 @@ def inherit(fd: int, path: Path) -> Held:
 def is_held(path: Path) -> bool:
     """Tell whether a process holds the lock on `path`."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

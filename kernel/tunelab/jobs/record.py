@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunelab.errors import Error
+from tunelab.jobs.context import print_traceback
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Journal
 
@@ -88,7 +88,7 @@ class Record:
                 state = self._judge(error)
                 if state == "away" and not is_away:
                     is_away = True
-                    traceback.print_exc()
+                    print_traceback()
                     self._note("warning", f"MLflow cannot be reached, and is told later: {_first_line(error)}")
             with self._changed:
                 if self._last == last:
@@ -121,7 +121,7 @@ class Record:
             self._tracker = None
             return "away"
         if self.refusal != (said := _first_line(error)):
-            traceback.print_exc()
+            print_traceback()
             self.refusal = said
             self._note("warning", f"MLflow: {said}")
         return "refused"
@@ -130,7 +130,7 @@ class Record:
         try:
             self.journal.append("log", level=level, text=text)
         except OSError:
-            traceback.print_exc()
+            print_traceback()
 
 
 def _first_line(error: Any) -> str:

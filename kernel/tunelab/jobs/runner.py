@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +22,10 @@ import psutil
 from tunelab import task, workspace
 from tunelab.jobs import folder as folders
 from tunelab.jobs import locks, machine, revive
+from tunelab.jobs.context import leave, print_traceback
 from tunelab.jobs.journal import Journal, Reader
 from tunelab.jobs.record import Record
-from tunelab.jobs.view import JobView
+from tunelab.jobs.view import JobView, size
 from tunelab.jobs.worker import DISK_FULL
 
 _LOOK_EVERY_S = 0.2
@@ -35,6 +35,8 @@ _GRACE_S = 6.0
 _RESTART_AFTER_S, _RESTART_AT_MOST_S = 1.0, 60.0
 #: How long the end of a job waits for an MLflow that is away, and for one that is slow, in seconds.
 _PATIENCE_S = {"completed": (20.0, 1800.0), "failed": (10.0, 60.0), "cancelled": (2.0, 9.0), "paused": (5.0, 20.0)}
+#: Bytes that are kept free for the last words of a job on a full disk.
+_RESERVE = 65536
 _TOLD_LATER = "MLflow cannot be reached: the model is registered when it answers."
 
 
@@ -86,7 +88,7 @@ class Runner:
             try:
                 ending = self._work()
             except Exception as error:
-                traceback.print_exc()
+                print_traceback()
                 self._kill_worker()
                 ending = Ending("failed", f"The runner failed: {type(error).__name__}: {error}")
             self._end(ending)
@@ -131,9 +133,7 @@ class Runner:
             ticket = queue.inherit(self.ticket_fd, self.folder.id)
             self.ticket_fd = None
         else:
-            # A job that had the device comes before those that never had it.
-            is_new = self.view.started is None
-            ticket = queue.enter(self.folder.id, self.facts["submitted_ns"] if is_new else 0)
+            ticket = queue.enter(self.folder.id, self._turn())
         told: int | None = None
         while True:
             if stopped := self._asked():
@@ -148,6 +148,12 @@ class Runner:
                 told = ahead
             time.sleep(_LOOK_EVERY_S)
 
+    def _turn(self) -> int:
+        """Return by what the job is served: its submit, its resumption, or before all others where it was at work."""
+        if self.view.state == "recovering":
+            return 0
+        return time.time_ns() if self.view.has_paused else int(self.facts["submitted_ns"])
+
     def _start(self) -> None:
         assert self.slot is not None
         compute = self.spec["compute"]
@@ -159,6 +165,9 @@ class Runner:
         assert lock is not None, "no worker lives"
         os.ftruncate(lock.fd, 0)
         self.folder.first_step.unlink(missing_ok=True)
+        if not self.folder.reserve.exists():
+            with contextlib.suppress(OSError):
+                self.folder.reserve.write_bytes(bytes(_RESERVE))
         self._oom_kills = machine.oom_kills()
         self._say_state("running")
         with self.folder.worker_log.open("ab") as log:
@@ -230,10 +239,10 @@ class Runner:
     def _disk_full(self) -> Ending:
         free = shutil.disk_usage(self.folder.path).free
         sizes = [_size(self.folder.checkpoints / f"step-{step}") for step in self.folder.checkpoint_steps()]
-        wanted = f" A checkpoint takes {sizes[-1] / 1e6:,.0f} MB." if sizes else ""
+        wanted = f" A checkpoint takes {size(sizes[-1])}." if sizes else ""
         return Ending(
             "paused",
-            f"The disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path.parent}.{wanted} What was saved is "
+            f"The disk is full: {size(free)} are free in {self.folder.path.parent}.{wanted} What was saved is "
             f"kept. Make room and resume: tl.job('{self.folder.id}').resume().",
         )
 
@@ -317,15 +326,20 @@ class Runner:
         self._look()
 
     def _persist(self, write: Any) -> None:
-        """Write, and try again for as long as the disk is full or read-only: a state must not be lost."""
+        """Write, and try again for as long as the disk is full or read-only: a state must not be lost.
+
+        The room of the reserve is for the word that there is none.
+        """
         pause = _LOOK_EVERY_S
         while True:
             try:
                 write()
                 return
             except OSError:
+                with contextlib.suppress(OSError):
+                    self.folder.reserve.unlink(missing_ok=True)
                 if pause == _LOOK_EVERY_S:
-                    traceback.print_exc()
+                    print_traceback()
                 time.sleep(pause)
                 pause = min(2 * pause, 5.0)
 
@@ -406,4 +420,4 @@ def main(job_id: str, lock_fd: str | None = None, ticket_fd: str | None = None) 
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

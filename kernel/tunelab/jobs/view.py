@@ -31,6 +31,7 @@ class JobView:
     #: How often the job was recovered, and how many of those its `max_restarts` counts.
     restarts: int = 0
     counted: int = 0
+    has_paused: bool = False
     #: The step that the last recovery went back to.
     recovered_from: int | None = None
     metrics: dict[str, tuple[float | None, int]] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class JobView:
         if kind == "state":
             self.state, self.reason = event["state"], event.get("reason")
             self.position = event.get("position")
+            self.has_paused |= self.state == "paused"
             self._fold_clock(event["time"])
             if self.has_ended:
                 self.ended = event["time"]

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 
 import psutil
 
@@ -21,7 +20,7 @@ from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.jobs import folder as folders
 from tunelab.jobs import locks
-from tunelab.jobs.context import Context, Stopped, is_disk_full
+from tunelab.jobs.context import Context, Stopped, is_disk_full, leave, print_traceback
 from tunelab.jobs.journal import Journal
 from tunelab.jobs.revive import revive
 
@@ -33,6 +32,10 @@ WORK = {"customize": "tunelab.training.customize"}
 _LASTING = (ValueError, TypeError, LookupError, AttributeError, ImportError, NotImplementedError, AssertionError)
 #: The exit status that stands for a full disk, where the outcome itself could not be written.
 DISK_FULL = errno.ENOSPC
+_NO_MEMORY = (
+    "Out of memory in the midst of the work: the first step did fit, so other programs may have taken what was free. "
+    "With --fit (compute.fit: true) steps are made smaller"
+)
 _LOOK_EVERY_S = 1.0
 _NICE = 5
 
@@ -74,11 +77,11 @@ def _work(context: Context) -> int:
     except Error as error:
         return _leave(folder, "failed", str(error))
     except Exception as error:
-        traceback.print_exc()
+        print_traceback()
         if is_disk_full(error, folder.path):
             return _leave_for_want_of_space(folder)
         if isinstance(error, MemoryError):
-            return _leave(folder, "failed", "Out of memory.", can_pass=True)
+            return _leave(folder, "failed", _NO_MEMORY, can_pass=True)
         first = (str(error).strip().splitlines() or ["no message"])[0]
         reason = f"{type(error).__name__}: {first[:500]} (more in job.logs())"
         return _leave(folder, "failed", reason, can_pass=not isinstance(error, _LASTING))
@@ -111,8 +114,8 @@ def _keep_a_runner(folder: folders.JobFolder) -> None:
             revive(folder)
         except OSError:
             # A disk that is full or read-only now may not be so the next time.
-            traceback.print_exc()
+            print_traceback()
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

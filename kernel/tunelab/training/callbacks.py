@@ -85,7 +85,7 @@ class JournalCallback(TrainerCallback):
         if self._begin is None:
             # The first step also warms up: the pace is taken from there on.
             self._begin, self._evaluated_s = (step, now), 0.0
-        if now - self._told >= _PROGRESS_EVERY_S or step >= total:
+        if now - self._told >= _PROGRESS_EVERY_S or step >= total or self.context.stop.is_set():
             self._told = now
             done, since = step - self._begin[0], now - self._begin[1] - self._evaluated_s
             eta = (total - step) * since / done + self._evaluations_s(state) if done > 0 else None

@@ -70,7 +70,12 @@ def run(context: Context) -> None:
         f"{spec.compute.dtype}, {spec.compute.threads} thread{'' if spec.compute.threads == 1 else 's'}"
         + (f", from step {steps[-1]} on" if steps else "")
     )
-    trainer.resume(checkpoint)
+    try:
+        trainer.resume(checkpoint)
+    except Exception as error:
+        if fit.is_out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise
     shutil.rmtree(aside, ignore_errors=True)
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
