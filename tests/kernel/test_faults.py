@@ -112,11 +112,11 @@ def _until(condition: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def _process(lock: Path, module: str) -> psutil.Process | None:
+def _process(job: tl.Job, module: str) -> psutil.Process | None:
     """Return a job's live process by its command line, which names module and job."""
     for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
-        if module in line and lock.parent.name in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if module in line and job.id in line and process.info["status"] != psutil.STATUS_ZOMBIE:
             return process
     return None
 
@@ -124,7 +124,7 @@ def _process(lock: Path, module: str) -> psutil.Process | None:
 def _kill(job: tl.Job, victim: str, kernel: subprocess.Popen[str], registry: Any, draw: random.Random) -> None:
     modules = {"worker": "tunelab.jobs.worker", "runner": "tunelab.jobs.runner"}
     names = modules if victim == "all" else [name for name in modules if name == victim]
-    found = [process for name in names if (process := _process(job.folder.worker_lock, modules[name]))]
+    found = [process for name in names if (process := _process(job, modules[name]))]
     for process in found:
         # All at once: none is to see the other's end.
         process.kill()
@@ -159,11 +159,7 @@ def test_a_killed_job_ends_as_if_nothing_had_happened(
         job = tl.job(kernel.stdout.readline().strip())
         kills = [draw.choice(VICTIMS) for _ in range(min(KILLS_A_JOB, KILLS - number * KILLS_A_JOB))]
         for victim in kills:
-            # Anywhere from the worker's imports to past the next few checkpoints.
-            _until(
-                lambda: _process(job.folder.worker_lock, "tunelab.jobs.worker") or job.view().has_ended, 90, job.logs()
-            )
-            time.sleep(draw.uniform(0, 14))
+            _wait_for_a_moment(job, draw)
             print(f"seed {SEED}, job {number} ({name}): kill {victim} at {job.view().step}, {job.state}")
             _kill(job, victim, kernel, registry, draw)
             if victim == "all":
@@ -177,6 +173,17 @@ def test_a_killed_job_ends_as_if_nothing_had_happened(
     _check(job, *whole.found[name])
     states = [event["state"] for event in journals.read(job.folder.journal) if event["type"] == "state"]
     assert is_legal(states), states
+
+
+def _wait_for_a_moment(job: tl.Job, draw: random.Random) -> None:
+    """Wait until somewhere between the worker's first import and past the next checkpoints, more often the latter."""
+    _until(lambda: _process(job, "tunelab.jobs.worker") or job.view().has_ended, 120, job.logs())
+    if draw.random() < 0.3:
+        time.sleep(draw.uniform(0, 12))
+        return
+    step = (job.view().step or 0) + draw.randrange(10)
+    _until(lambda: job.view().has_ended or (job.state == "running" and (job.view().step or 0) >= step), 120, job.logs())
+    time.sleep(draw.uniform(0, 0.5))
 
 
 def _check(job: tl.Job, metrics: pd.DataFrame, adapter: bytes) -> None:
