@@ -41,7 +41,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     yield home
-    jobs = {path.name for path in Path(os.environ["TUNELAB_HOME"], "jobs").glob("*-*")}
+    jobs = {path.name for path in tmp_path.glob("**/jobs/*-*")}
     for process in psutil.process_iter(["cmdline"]) if jobs else ():
         # A runner before its worker, so that it starts no other.
         if jobs & {*(process.info["cmdline"] or ())}:
