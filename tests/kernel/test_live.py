@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -407,3 +408,22 @@ def test_a_widget_that_no_page_draws_gets_no_points(workspace: Path, monkeypatch
     journal.append("metric", step=3, values={"loss": 0.25})
     until(lambda: sent[-1]["index"] == [{"name": "loss", "at": 2, "runs": [[3, 1, 1]]}])
     widget.close()
+
+
+def test_a_look_that_fails_does_not_end_the_view(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, journal = written()
+    view = Seen()
+    shown = live(folder.id)
+    shown.add(view)
+    module = sys.modules["tunelab.notebook.live"]
+    real, failures = module.snapshot, iter([OSError("a checkpoint went away while it was looked at")] * 3)
+
+    def failing(*given: Any) -> Any:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return real(*given)
+
+    monkeypatch.setattr(module, "snapshot", failing)
+    journal.append("state", state="paused", reason=None)
+    until(lambda: view.values["snapshot"]["state"] == "paused")
+    assert next(failures, None) is None, "it did fail"

@@ -28,6 +28,8 @@ _LOOK_EVERY_S = 0.1
 _REVIVE_EVERY_S = 2.0
 _LIST_EVERY_S = 0.5
 _SPARK_POINTS = 48
+#: After so many looks in a row that failed, a job is not shown any more.
+_FAILURES = 20
 
 #: What a view may ask of a job.
 _VERBS: dict[str, Callable[[Job], Job]] = {
@@ -252,6 +254,7 @@ def _did(job: Job, verb: str, view: View) -> bool:
 _lives: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
 _lists: dict[str, JobList] = {}
 _watched: dict[Any, tuple[float, float]] = {}
+_failed: dict[Any, int] = {}
 _guard = threading.Lock()
 _thread: threading.Thread | None = None
 
@@ -303,14 +306,15 @@ def _look() -> None:
         for thing, every in due:
             try:
                 thing.look()
-                broken = False
+                _failed.pop(thing, None)
             except Exception:
-                # One job that cannot be read must not stop the others' views.
-                logging.getLogger("tunelab").exception("A job cannot be shown any more")
-                broken = True
+                # One job that cannot be read must not stop the others' views; a file that went away is gone next time.
+                logging.getLogger("tunelab").exception("A job cannot be shown")
+                _failed[thing] = _failed.get(thing, 0) + 1
             with _guard:
-                if thing.wanted() and not broken:
+                if thing.wanted() and _failed.get(thing, 0) < _FAILURES:
                     _watched[thing] = (every, now)
                 else:
                     _watched.pop(thing, None)
+                    _failed.pop(thing, None)
         time.sleep(_NEWS_EVERY_S)
