@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from test_jobs import LONG
 
 import tunelab as tl
 from tunelab import workspace as workspaces
@@ -24,7 +25,6 @@ from tunelab.jobs import locks, machine, prepare
 from tunelab.jobs import runner as runner_module
 from tunelab.jobs.runner import Death, Ending, Runner
 
-LONG = {"max_steps": 100_000, "eval_steps": 50_000, "save_steps": 10, "per_device_train_batch_size": 4}
 SHORT = {"max_steps": 30, "eval_steps": 10, "save_steps": 5, "per_device_train_batch_size": 2}
 
 
@@ -69,12 +69,25 @@ def _runner(job: tl.Job) -> psutil.Process:
     raise AssertionError("no runner")
 
 
-def _status(job: tl.Job) -> str:
+def _power_cut(job: tl.Job) -> None:
+    """Kill the job's processes, the runner before the worker that would start another."""
+    processes = _runner(job), _worker(job)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.wait(10)
+
+
+def _mlflow() -> Any:
     from mlflow import MlflowClient
 
+    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspaces.current().database}")
+
+
+def _status(job: tl.Job) -> str:
     _until(lambda: not job.folder.pending.exists())
-    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspaces.current().database}")
-    return str(client.get_run(job.view().run["run_id"]).info.status)
+    return str(_mlflow().get_run(job.view().run["run_id"]).info.status)
 
 
 @pytest.fixture
@@ -129,12 +142,7 @@ def _is_held_by_another(job: tl.Job) -> bool:
 
 
 def test_a_job_whose_machine_went_down_is_told_truly_at_once_and_goes_on(long: tl.Job) -> None:
-    runner, worker = _runner(long), _worker(long)
-    runner.kill()
-    worker.kill()
-    for process in (runner, worker):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(10)
+    _power_cut(long)
     (seen,) = tl.jobs()
     assert seen.state == "recovering"
     assert "as when the machine goes down" in (seen.view().reason or "")
@@ -243,21 +251,21 @@ def test_what_may_pass_is_tried_again_and_what_lasts_is_not(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of 24 MB."""
+def small_disk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A filesystem of 24 MB with the workspace on it."""
     place = tmp_path / "small"
     place.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a filesystem")
+    monkeypatch.setenv("TUNELAB_HOME", str(place / "home"))
+    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_pauses_the_job_and_resume_works_when_there_is_room(
-    workspace: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path, answers: Path
+    small_disk: Path, tiny: Path, answers: Path
 ) -> None:
-    monkeypatch.setenv("TUNELAB_HOME", str(small_disk / "home"))
-    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
     job = _submit(tiny, answers, settings={**LONG, "max_steps": 200})
     _until(lambda: (job.view().step or 0) >= 12)
     filler = small_disk / "filler"
@@ -279,16 +287,11 @@ def test_a_full_disk_pauses_the_job_and_resume_works_when_there_is_room(
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_the_job_goes_on_after(
-    workspace: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path, answers: Path
+    small_disk: Path, tiny: Path, answers: Path
 ) -> None:
-    monkeypatch.setenv("TUNELAB_HOME", str(small_disk / "home"))
-    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
     job = _submit(tiny, answers, settings={**LONG, "max_steps": 60})
     _until(lambda: (job.view().step or 0) >= 12)
-    for process in (_runner(job), _worker(job)):
-        process.kill()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(10)
+    _power_cut(job)
     _until(lambda: not job.folder.has_process(), 10)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     try:
@@ -349,10 +352,7 @@ def test_a_server_that_is_away_is_told_when_it_comes(
 
 def _recorded(job: tl.Job) -> None:
     """Check that MLflow has each step of each metric once, in order."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspaces.current().database}")
-    metrics = job.metrics()
+    client, metrics = _mlflow(), job.metrics()
     for key in metrics.columns:
         history = client.get_metric_history(job.view().run["run_id"], key)
         assert [(one.step, one.value) for one in history] == list(metrics[key].dropna().items()), key
@@ -364,10 +364,7 @@ def test_a_job_that_needs_a_secret_that_is_not_there_pauses_and_names_it(
     facts = long.folder.facts() | {"needs": ["HF_TOKEN"]}
     (long.folder.path / "submitted.json").write_text(json.dumps(facts))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    for process in (_runner(long), _worker(long)):
-        process.kill()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(10)
+    _power_cut(long)
     (seen,) = tl.jobs()
     assert seen.state == "paused"
     assert (seen.view().reason or "").startswith("HF_TOKEN was set when the job was submitted and is not now.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import re
 import secrets
 import shutil
@@ -119,9 +121,28 @@ class JobFolder:
         found = self.checkpoints.glob(f"step-*/{COMPLETE}")
         return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
 
+    def newest_step(self) -> int:
+        """Return the step of the newest complete checkpoint; 0 where there is none."""
+        return max(self.checkpoint_steps(), default=0)
+
+    def checkpoint(self, step: int) -> Path:
+        """Return the folder of the checkpoint of a step."""
+        return self.checkpoints / f"step-{step}"
+
     def has_process(self) -> bool:
         """Tell whether a runner or a worker of this job lives."""
         return is_held(self.runner_lock) or is_held(self.worker_lock)
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return what the files in a folder take on the disk."""
+    total = 0
+    # Checkpoints come and go while one looks: `os.walk` passes over a folder that is gone, where `rglob` fails.
+    for path, _, files in os.walk(folder):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(path, file)).st_blocks * 512
+    return total
 
 
 def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> tuple[JobFolder, Held]:

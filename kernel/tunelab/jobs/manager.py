@@ -5,8 +5,6 @@ Nothing is kept here that is not on the disk: any process of the user sees the s
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import sys
 import threading
@@ -208,13 +206,7 @@ class Job:
     @property
     def disk_bytes(self) -> int:
         """What the job's folder takes on the disk: checkpoints, logs, and the model where MLflow has no copy of it."""
-        total = 0
-        # Checkpoints come and go while one looks: `os.walk` passes over a folder that is gone, where `rglob` fails.
-        for folder, _, files in os.walk(self.folder.path):
-            for file in files:
-                with contextlib.suppress(OSError):
-                    total += os.stat(os.path.join(folder, file)).st_blocks * 512
-        return total
+        return folders.disk_bytes(self.folder.path)
 
     @property
     def model(self) -> str | None:

@@ -51,14 +51,15 @@ def _environment(folder: JobFolder) -> dict[str, str]:
     environment = task.environment()
     uri = folder.facts().get("tracking_uri")
     if uri is not None and uri != prepare.tracking_uri():
-        environment["MLFLOW_TRACKING_URI"] = uri
         if uri.startswith(f"sqlite:///{workspace.current().root}"):
-            del environment["MLFLOW_TRACKING_URI"]
+            environment.pop("MLFLOW_TRACKING_URI", None)
+        else:
+            environment["MLFLOW_TRACKING_URI"] = uri
     # A runner tries again by itself, and must not be held up meanwhile.
     return {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"} | environment
 
 
-def revive(folder: JobFolder, patience_s: float = 0.0) -> None:
+def revive(folder: JobFolder) -> None:
     """Give the job a runner if it should have one and has none.
 
     A job that stopped in the midst of its work is `recovering` from here on, from its newest checkpoint; one that
@@ -69,16 +70,14 @@ def revive(folder: JobFolder, patience_s: float = 0.0) -> None:
     OSError
         If the journal cannot be written.
     """
-    lock = locks.try_hold(folder.runner_lock, patience_s)
+    lock = locks.try_hold(folder.runner_lock)
     if lock is None:
         return
     try:
         view = JobView()
         for event in Reader(folder.journal).stream():
             view.fold(event)
-        if not wants_runner(folder, view):
-            return
-        if _can_go_on(folder, view):
+        if wants_runner(folder, view) and _can_go_on(folder, view):
             start_runner(folder, lock)
     finally:
         lock.release()
@@ -138,11 +137,10 @@ def missing_variables(folder: JobFolder) -> list[str]:
 
 def recovery(folder: JobFolder, view: JobView, reason: str, counts: bool) -> dict[str, Any]:
     """Return the fields of the state `recovering`: the checkpoint it goes on from, and how many restarts that makes."""
-    steps = folder.checkpoint_steps()
     return {
         "state": "recovering",
         "reason": reason,
-        "from_step": steps[-1] if steps else 0,
+        "from_step": folder.newest_step(),
         "restart": view.counted + counts,
     }
 
@@ -154,7 +152,7 @@ def _can_go_on(folder: JobFolder, view: JobView) -> bool:
     journal = Journal(folder.journal, "runner")
     if view.state == "running":
         # A machine that goes down is nobody's fault: it counts only where nothing was won since the last time.
-        counts = view.restarts > 0 and (folder.checkpoint_steps() or [0])[-1] <= (view.recovered_from or 0)
+        counts = view.restarts > 0 and folder.newest_step() <= (view.recovered_from or 0)
         journal.append("state", **recovery(folder, view, LOST, counts))
     if missing := missing_variables(folder):
         journal.append("state", state="paused", reason=_needs(folder.id, missing))

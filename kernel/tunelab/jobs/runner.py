@@ -80,7 +80,8 @@ class Runner:
         self._look()
         if not self.view.has_ended and (self.view.state != "paused" or self._cancel_asked()):
             self._bring_to_end()
-        if self.folder.pending.exists():
+        # A paused job that is resumed meanwhile may end while MLflow is still away.
+        while self.folder.pending.exists():
             self._tell_later()
 
     def _bring_to_end(self) -> None:
@@ -238,8 +239,9 @@ class Runner:
 
     def _disk_full(self) -> Ending:
         free = shutil.disk_usage(self.folder.path).free
-        sizes = [_size(self.folder.checkpoints / f"step-{step}") for step in self.folder.checkpoint_steps()]
-        wanted = f" A checkpoint takes {size(sizes[-1])}." if sizes else ""
+        newest = self.folder.newest_step()
+        taken = folders.disk_bytes(self.folder.checkpoint(newest)) if newest else 0
+        wanted = f" A checkpoint takes {size(taken)}." if newest else ""
         return Ending(
             "paused",
             f"The disk is full: {size(free)} are free in {self.folder.path.parent}.{wanted} What was saved is "
@@ -250,8 +252,7 @@ class Runner:
         """Say what happened and wait a little, or return the end where another try is of no use."""
         self._look()
         most = self.spec["compute"]["max_restarts"]
-        steps = self.folder.checkpoint_steps()
-        newest = steps[-1] if steps else 0
+        newest = self.folder.newest_step()
         if not death.can_pass:
             return Ending("failed", death.reason)
         if death.said is not None and (death.said, newest) in self._deaths:
@@ -393,10 +394,6 @@ class Runner:
                     process.kill()
             except (OSError, psutil.Error):
                 continue
-
-
-def _size(folder: Any) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def main(job_id: str, lock_fd: str | None = None, ticket_fd: str | None = None) -> int:

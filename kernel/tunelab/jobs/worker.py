@@ -27,7 +27,6 @@ from tunelab.jobs.revive import revive
 #: What does the work of a kind of job: ``run(context)``. Imported by name, since jobs know no trainers.
 WORK = {"customize": "tunelab.training.customize"}
 
-
 #: Errors that come back however often the work is begun again.
 _LASTING = (ValueError, TypeError, LookupError, AttributeError, ImportError, NotImplementedError, AssertionError)
 #: The exit status that stands for a full disk, where the outcome itself could not be written.

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunelab.jobs.context import Context
-from tunelab.jobs.folder import COMPLETE
+from tunelab.jobs.folder import COMPLETE, disk_bytes
 from tunelab.jobs.journal import read, standing
 from tunelab.training.fast.forward import Work
 
@@ -64,7 +64,7 @@ class JournalCallback(TrainerCallback):
     def __init__(self, context: Context, held_out_rows: int, pace: Pace) -> None:
         self.context = context
         #: Whether an earlier worker has evaluated before the first step, and said so.
-        self.has_begun = any(event["type"] == "metric" for event in standing(read(context.folder.journal)))
+        self._has_begun = False
         self.held_out_rows = held_out_rows
         self.pace = pace
         self._told = 0.0
@@ -72,6 +72,12 @@ class JournalCallback(TrainerCallback):
         self._evaluating = 0.0
         self._evaluated_s = 0.0
         self._one_evaluation_s = 0.0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Look whether what comes before the first step was said; a run that goes on from a later one has said it."""
+        if state.global_step == 0:
+            said = standing(read(self.context.folder.journal))
+            self._has_begun = any(event["type"] == "metric" for event in said)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock of the step."""
@@ -111,7 +117,7 @@ class JournalCallback(TrainerCallback):
             for name, value in (logs or {}).items()
             if not name.startswith(_SUMMARIES)
         }
-        if values.keys() - {"epoch"} and not (self.has_begun and state.global_step == 0):
+        if values.keys() - {"epoch"} and not (self._has_begun and state.global_step == 0):
             self.context.journal.append("metric", step=state.global_step, values=values)
 
     def on_prediction_step(
@@ -205,7 +211,7 @@ class CheckpointCallback(TrainerCallback):
         step = state.global_step
         assert args.output_dir is not None
         aside = Path(args.output_dir) / f"checkpoint-{step}"
-        target = self.context.folder.checkpoints / f"step-{step}"
+        target = self.context.folder.checkpoint(step)
         sync_tree(aside)
         # A checkpoint that is there stands for all that was said up to its step.
         self.context.journal.sync()
@@ -233,11 +239,11 @@ class CheckpointCallback(TrainerCallback):
         steps = self.context.folder.checkpoint_steps()
         if len(steps) < 2:
             return
-        newest = self._path(steps[-1])
-        size = sum(file.stat().st_size for file in newest.rglob("*") if file.is_file())
+        newest = self.context.folder.checkpoint(steps[-1])
+        size = disk_bytes(newest)
         spare = [step for step in steps[:-1] if step != self.best()]
         if spare and shutil.disk_usage(newest).free < _ROOM * size:
-            shutil.rmtree(self._path(spare[0]), ignore_errors=True)
+            shutil.rmtree(self.context.folder.checkpoint(spare[0]), ignore_errors=True)
 
     def _done(self) -> None:
         """Stop the clock of a checkpoint."""
@@ -250,10 +256,7 @@ class CheckpointCallback(TrainerCallback):
         kept = {*found[-2:], newest, self.best()}
         for step in found:
             if step not in kept:
-                shutil.rmtree(self._path(step), ignore_errors=True)
-
-    def _path(self, step: int) -> Path:
-        return self.context.folder.checkpoints / f"step-{step}"
+                shutil.rmtree(self.context.folder.checkpoint(step), ignore_errors=True)
 
 
 def sync_tree(folder: Path) -> None:

@@ -46,8 +46,8 @@ def run(context: Context) -> None:
         # What a worker that was killed had begun to write.
         shutil.rmtree(unfinished, ignore_errors=True)
     aside.mkdir(parents=True)
-    steps = folder.checkpoint_steps()
-    checkpoint = folder.checkpoints / f"step-{steps[-1]}" if steps else None
+    begin = folder.newest_step()
+    checkpoint = folder.checkpoint(begin) if begin else None
     if checkpoint is None:
         trainer: Any = fit.build(spec, aside, context.say, folder.first_step)
     else:
@@ -68,7 +68,7 @@ def run(context: Context) -> None:
     context.say(
         f"training {trained / 1e6:.2f} M of {total / 1e6:.1f} M weights on {spec.compute.device} in "
         f"{spec.compute.dtype}, {spec.compute.threads} thread{'' if spec.compute.threads == 1 else 's'}"
-        + (f", from step {steps[-1]} on" if steps else "")
+        + (f", from step {begin} on" if begin else "")
     )
     try:
         trainer.resume(checkpoint)
@@ -85,9 +85,7 @@ def run(context: Context) -> None:
         _save(trainer, folder.adapter)
     else:
         context.say(f"the model is the checkpoint of step {best}, the lowest held-out loss ({keeper.losses[best]:.4f})")
-        shutil.copytree(
-            folder.checkpoints / f"step-{best}", folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL)
-        )
+        shutil.copytree(folder.checkpoint(best), folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
     sync_tree(folder.adapter)
 

@@ -18,8 +18,7 @@ from tunelab.jobs import memory as memory_of_the_machine
 from tunelab.spec import CustomizeSpec
 from tunelab.training import speed
 from tunelab.training.fast import Refused, accelerate, lora
-from tunelab.training.need import Settings, measure
-from tunelab.training.need import base as base
+from tunelab.training.need import Settings, base, measure
 
 #: The share of the free memory that a step is to take, since it is reckoned and not known: above it activations are
 #: computed twice.

@@ -25,6 +25,7 @@ from tunelab.spec import CustomizeSpec
 from tunelab.training import settle
 from tunelab.training.batches import ByTokens, TokenBatches
 from tunelab.training.fast import Work
+from tunelab.training.need import base
 from tunelab.training.recovery import Recoverable
 from tunelab.training.reference import ReferenceDPOTrainer, References, identity
 from tunelab.training.rows import tables
@@ -119,7 +120,7 @@ def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> Non
     """Let the reference's log-probabilities be computed once and kept, unless the reference is to change."""
     ref = find.find(spec.model)
     folders = [folder for folder in ((ref.base or ref).folder, ref.folder) if folder is not None]
-    who = identity(list(dict.fromkeys(folders)), settle.base(trainer.model), spec.compute.kernels or "")
+    who = identity(list(dict.fromkeys(folders)), base(trainer.model), spec.compute.kernels or "")
     trainer.use(References(who))
     if spec.hyperparameters.get("precompute_ref_log_probs"):
         say("computing the reference model's log-probabilities, once for all rows")
