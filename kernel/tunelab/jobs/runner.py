@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
-from tunelab import task, workspace
+from tunelab import workspace
 from tunelab.jobs import folder as folders
 from tunelab.jobs import locks, machine, revive
+from tunelab.jobs.child import WorkerProcess
 from tunelab.jobs.context import leave, print_traceback
 from tunelab.jobs.journal import Journal, Reader
 from tunelab.jobs.record import Record
@@ -67,7 +64,7 @@ class Runner:
         self.spec = folder.spec()
         self.facts = folder.facts()
         self.record = Record(folder, self.journal)
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.worker = WorkerProcess(folder)
         self.slot: locks.Slot | None = None
         self.view = JobView()
         self._reader = Reader(folder.journal)
@@ -90,7 +87,7 @@ class Runner:
                 ending = self._work()
             except Exception as error:
                 print_traceback()
-                self._kill_worker()
+                self.worker.kill()
                 ending = Ending("failed", f"The runner failed: {type(error).__name__}: {error}")
             self._end(ending)
             if ending.state != "paused" or not self._was_asked_to_pause or self.folder.pause_request.exists():
@@ -102,7 +99,7 @@ class Runner:
         """Do the work from where it stands; return how it ended, or why it stopped."""
         self._was_asked_to_pause = False
         while True:
-            if not self._worker_lives() and not self.folder.outcome.exists():
+            if not self.worker.lives() and not self.folder.outcome.exists():
                 if (stopped := self._asked()) or (stopped := self._wait_for_slot()):
                     return stopped
                 self._start()
@@ -157,49 +154,29 @@ class Runner:
 
     def _start(self) -> None:
         assert self.slot is not None
-        compute = self.spec["compute"]
-        threads = str(compute["threads"])
-        environment = task.environment() | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        if compute["device"].startswith("cuda"):
-            environment["CUDA_VISIBLE_DEVICES"] = compute["device"].partition(":")[2]
-        lock = locks.try_hold(self.folder.worker_lock, patience_s=5.0)
-        assert lock is not None, "no worker lives"
-        os.ftruncate(lock.fd, 0)
         self.folder.first_step.unlink(missing_ok=True)
         if not self.folder.reserve.exists():
             with contextlib.suppress(OSError):
                 self.folder.reserve.write_bytes(bytes(_RESERVE))
         self._oom_kills = machine.oom_kills()
         self._say_state("running")
-        with self.folder.worker_log.open("ab") as log:
-            self.worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tunelab.jobs.worker", self.folder.id, str(lock.fd)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder.path,
-                env=environment,
-                start_new_session=True,
-                pass_fds=(lock.fd, *self.slot.fds),
-            )
-        # The worker has it now, however it ends.
-        lock.release()
+        self.worker.start(self.spec["compute"], self.slot)
 
     def _supervise(self) -> Ending | Death:
         """Wait for the worker, and stop it when that is asked for; return how it ended."""
         self.record.begin()
         stop_since: float | None = None
-        while self._worker_lives():
+        while self.worker.lives():
             asked = self._asked()
             if asked and stop_since is None:
                 stop_since = time.monotonic()
                 doing = "cancel: saving what there is" if asked.state == "cancelled" else "pause: finishing the step"
                 self._say("info", doing)
-                self._signal_worker(signal.SIGTERM)
+                self.worker.signal(signal.SIGTERM)
             elif asked and asked.state == "cancelled" and stop_since and time.monotonic() - stop_since > _GRACE_S:
-                self._kill_worker()
+                self.worker.kill()
             time.sleep(_LOOK_EVERY_S)
-        self._kill_leftovers()
+        self.worker.kill_leftovers()
         self._look()
         ended = self._settle(was_told_to_stop=stop_since is not None)
         self.folder.outcome.unlink(missing_ok=True)
@@ -211,7 +188,7 @@ class Runner:
         if asked and asked.state == "cancelled":
             return asked
         outcome: dict[str, Any] = workspace.read_json(self.folder.outcome, {})
-        code = self.worker.returncode if self.worker else None
+        code = self.worker.exit_code
         status = outcome.get("status")
         if status == "completed":
             return Ending("completed")
@@ -347,53 +324,6 @@ class Runner:
     def _look(self) -> None:
         for event in self._reader.new():
             self.view.fold(event)
-
-    def _worker_lives(self) -> bool:
-        if self.worker is not None:
-            return self.worker.poll() is None
-        if not locks.is_held(self.folder.worker_lock):
-            return False
-        # Held by what it had started, or by a worker that has not said yet who it is.
-        process = self._worker_process()
-        return process is not None or not self.folder.worker_lock.read_text()
-
-    def _worker_process(self) -> psutil.Process | None:
-        """Return the worker's process, by its pid together with its creation time."""
-        if self.worker is not None:
-            return psutil.Process(self.worker.pid) if self.worker.poll() is None else None
-        try:
-            pid, created = self.folder.worker_lock.read_text().split()
-            process = psutil.Process(int(pid))
-            is_it = process.create_time() == float(created) and process.status() != psutil.STATUS_ZOMBIE
-        except (OSError, ValueError, psutil.NoSuchProcess):
-            return None
-        return process if is_it else None
-
-    def _signal_worker(self, number: int) -> None:
-        process = self._worker_process()
-        if process is not None:
-            process.send_signal(number)
-
-    def _kill_worker(self) -> None:
-        process = self._worker_process()
-        if process is not None:
-            # The worker leads a session of its own, so its group is all that it started.
-            os.killpg(process.pid, signal.SIGKILL)
-
-    def _kill_leftovers(self) -> None:
-        """End what a dead worker had started, such as processes that load data: they would keep its locks."""
-        if not locks.is_held(self.folder.worker_lock):
-            return
-        try:
-            leader = self.worker.pid if self.worker else int(self.folder.worker_lock.read_text().split()[0])
-        except (OSError, ValueError, IndexError):
-            return
-        for process in psutil.process_iter():
-            try:
-                if process.pid != leader and os.getsid(process.pid) == leader:
-                    process.kill()
-            except (OSError, psutil.Error):
-                continue
 
 
 def main(job_id: str, lock_fd: str | None = None, ticket_fd: str | None = None) -> int:
