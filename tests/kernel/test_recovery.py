@@ -70,8 +70,9 @@ def _runner(job: tl.Job) -> psutil.Process:
 
 
 def _power_cut(job: tl.Job) -> None:
-    """Kill the job's processes, the runner before the worker that would start another."""
+    """Kill the job's processes at one moment: the worker is held first, as it would start another runner."""
     processes = _runner(job), _worker(job)
+    processes[1].suspend()
     for process in processes:
         process.kill()
     for process in processes:
