@@ -41,12 +41,20 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     yield home
+    _look_no_more()
     jobs = {path.name for path in tmp_path.glob("**/jobs/*-*")}
     for process in psutil.process_iter(["cmdline"]) if jobs else ():
         # A runner before its worker, so that it starts no other.
         if jobs & {*(process.info["cmdline"] or ())}:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def _look_no_more() -> None:
+    """Take away what this test left on show: what looks at jobs also revives them, in the next test's workspace too."""
+    live = sys.modules.get("tunelab.notebook.live")
+    for thing in list(live._watched) if live else ():
+        thing._views.clear()
 
 
 @pytest.fixture(scope="session")

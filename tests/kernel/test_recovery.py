@@ -70,14 +70,15 @@ def _runner(job: tl.Job) -> psutil.Process:
 
 
 def _power_cut(job: tl.Job) -> None:
-    """Kill the job's processes at one moment: the worker is held first, as it would start another runner."""
-    processes = _runner(job), _worker(job)
-    processes[1].suspend()
-    for process in processes:
-        process.kill()
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(10)
+    """Kill the job's processes as at one moment: neither sees the other go, and nobody finds one without the other."""
+    runner, worker = _runner(job), _worker(job)
+    for process in (worker, runner):
+        process.suspend()
+    worker.kill()
+    _until(lambda: not locks.is_held(job.folder.worker_lock), 10)
+    runner.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        runner.wait(10)
 
 
 def _mlflow() -> Any:
