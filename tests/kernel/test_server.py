@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -73,7 +74,12 @@ class Jupyter:
 
     def mlflow(self) -> list[psutil.Process]:
         """The processes that serve MLflow, by the socket in their command lines."""
-        return [one for one in self.process.children(recursive=True) if "--uds" in " ".join(one.cmdline())]
+        found = []
+        for one in self.process.children(recursive=True):
+            # A child may end between the list and the look.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [one] if "--uds" in " ".join(one.cmdline()) else []
+        return found
 
     def close(self) -> None:
         if self.process.is_running():
