@@ -35,8 +35,10 @@ types: $(STAMPS)/install ## mypy and tsc
 	$(BIN)/mypy
 	$(JLPM) typecheck
 
+# A process a core, each with its jobs kept to that core; then, one after another, the tests that need the whole machine.
 unit: $(STAMPS)/model ## pytest
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n logical --dist loadfile -m "not alone"
+	$(PYTHON) -m pytest -m alone
 
 faults: $(STAMPS)/model ## kill the processes of real trainings 200 times (unit does so 20 times)
 	TUNELAB_KILLS=200 $(PYTHON) -m pytest -s tests/kernel/test_faults.py

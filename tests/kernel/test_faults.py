@@ -27,6 +27,8 @@ import tunelab as tl
 from tunelab.jobs import journal as journals
 from tunelab.jobs import locks
 
+pytestmark = pytest.mark.alone
+
 KILLS = int(os.environ.get("TUNELAB_KILLS", "20"))
 SEED = int(os.environ.get("TUNELAB_FAULT_SEED", "0")) or secrets.randbelow(10**9)
 KILLS_A_JOB = 4

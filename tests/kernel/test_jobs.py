@@ -116,6 +116,7 @@ def test_a_waiting_job_is_cancelled_at_once(running: tl.Job, tiny: Path, answers
     assert _run(waiting)["status"] == "KILLED"
 
 
+@pytest.mark.alone
 def test_a_new_runner_takes_over_a_worker_that_lives(workspace: Path, tiny: Path, answers: Path) -> None:
     job = _submit(tiny, answers, max_steps=150, save_steps=50, per_device_train_batch_size=4)
     _until(lambda: (job.view().step or 0) >= 5)

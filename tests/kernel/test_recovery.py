@@ -25,6 +25,8 @@ from tunelab.jobs import locks, machine, prepare
 from tunelab.jobs import runner as runner_module
 from tunelab.jobs.runner import Death, Ending, Runner
 
+pytestmark = pytest.mark.alone
+
 SHORT = {"max_steps": 30, "eval_steps": 10, "save_steps": 5, "per_device_train_batch_size": 2}
 
 

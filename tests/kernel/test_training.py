@@ -90,7 +90,9 @@ def test_losses_equal_trl_called_by_hand(
 ) -> None:
     data = pairs if technique == "dpo" else answers
     given = None if kernels == "fast" else kernels
-    job = _train(tiny_models[family], technique, data, split=0, adapter=adapter, compute={"kernels": given})
+    job = _train(
+        tiny_models[family], technique, data, split=0, adapter=adapter, compute={"kernels": given, "dtype": "float32"}
+    )
     assert tl.job(job.id).spec["compute"]["kernels"] == kernels, job.logs()
     expected = _trl_losses(job, data)
     found = job.metrics()

@@ -30,7 +30,15 @@ _FEWEST_TOKENS = 32
 #: The share of a step that is to stay free beside it: later steps find memory in pieces, and are not all alike.
 _RESERVE = 0.1
 #: How those that do not allocate by Python or by CUDA say that there is no memory.
-_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "create a memory object")
+#: oneDNN has no words of its own for it: a product that gets no room for its scratchpad "could not create a primitive".
+_NO_MEMORY = (
+    "allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "create a memory object",
+    "create a primitive",
+)
 
 
 def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], note: Path) -> Any:
