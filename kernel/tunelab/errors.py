@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class Error(Exception):
@@ -23,7 +24,14 @@ class SpecError(Error):
 
 
 class DataError(Error):
-    """A dataset that cannot be trained on. The message names the row (counted from 1) and the field."""
+    """A dataset that cannot be trained on. The message names the row (counted from 1) and the field.
+
+    `report` is the `tunelab.data.report.Report` on all rows where they were checked, else None.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class ModelError(Error):

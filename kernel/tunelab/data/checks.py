@@ -5,125 +5,419 @@ The forms are TRL's: *standard* (plain text) and *conversational* (lists of mess
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tunelab.data.reading import Row
-from tunelab.errors import DataError, did_you_mean
+from tunelab.errors import did_you_mean
 
-#: The sets of fields that each technique takes; the first is the one that error messages name.
-FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "sft": (("prompt", "completion"), ("messages",)),
-    "dpo": (("prompt", "chosen", "rejected"),),
-}
 ROLES = ("system", "user", "assistant", "tool")
+_SPEAKERS = ("user", "assistant")
+#: What of a message can reach a model: two messages that differ in nothing of it are the same.
+_SEEN = ("role", "content", "tool_calls", "name", "reasoning_content", "thinking")
+_ABSENT = object()
+_SHOWN_ROLE = 40
 
 
-def form_of(technique: str, fields: set[str], source: str) -> tuple[str, ...]:
-    """Return the fields that `technique` will read from a dataset with these `fields`.
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a row.
 
-    Raises
-    ------
-    DataError
-        If no form of the technique fits; the message names what is missing and what is there.
+    Attributes
+    ----------
+    kind
+        ``missing``, ``null``, ``empty``, ``type``, ``role``, ``turns``, ``same``, ``text`` or ``form``.
+    field
+        The name of the field.
+    message
+        What is wrong and what to do, without the source and the row; `at` puts them before it.
     """
-    for form in FORMS[technique]:
-        if fields >= set(form):
-            return form
-    closest = max(FORMS[technique], key=lambda form: len(fields & set(form)))
-    missing = [name for name in closest if name not in fields]
-    hint = did_you_mean(missing[0], fields)
-    hint = hint and hint.replace("Did you mean", "Rename").replace("?", f" to '{missing[0]}'.")
-    wanted = " or ".join(", ".join(form) for form in FORMS[technique])
-    there = ", ".join(sorted(fields)) or "nothing"
-    raise DataError(f"{source} has no field '{missing[0]}'.{hint} {technique} takes {wanted}; the rows have {there}.")
 
+    kind: str
+    field: str
+    message: str
 
-def technique_of(fields: set[str], source: str) -> str:
-    """Return the technique whose form fits these fields, the most demanding first."""
-    for technique, forms in sorted(FORMS.items(), key=lambda item: -len(item[1][0])):
-        if any(fields >= set(form) for form in forms):
-            return technique
-    wanted = "; ".join(f"{name}: {', '.join(forms[0])}" for name, forms in FORMS.items())
-    raise DataError(f"{source} fits no technique ({wanted}). The rows have {', '.join(sorted(fields)) or 'nothing'}.")
+    def at(self, where: str) -> str:
+        """Return the whole sentence for a row, such as ``"rows.csv, row 7: 'chosen' is null. …"``."""
+        return f"{where} {self.message}" if self.kind == "missing" else f"{where}: {self.message}"
 
 
 class RowChecker:
-    """Checks the rows of one dataset in turn: each for itself, and that all are of one form."""
+    """Checks the rows of one dataset in turn: each for itself, and that all are of one form.
 
-    def __init__(self, technique: str, form: tuple[str, ...], source: str) -> None:
+    Attributes
+    ----------
+    conversational
+        Whether the rows are conversations; None before the first good row.
+    """
+
+    def __init__(self, technique: str, form: tuple[str, ...]) -> None:
         self.technique = technique
         self.form = form
-        self.source = source
         self.conversational: bool | None = None
+        self._answers = tuple(name for name in form if name in {"completion", "messages", "chosen", "rejected"})
+        self._spoken = tuple(name for name in form if name in {"prompt", *self._answers})
+        self._in_words = tuple(name for name in form if name in {"text", "query", "response"})
+        self._implicit = form == ("chosen", "rejected")
 
-    def check(self, row: Row, number: int) -> None:
-        """Raise `DataError` unless row `number` (counted from 1) can be trained on."""
-        where = f"{self.source}, row {number}"
-        for name in self.form:
-            if name not in row:
-                raise DataError(f"{where} has no field '{name}'. Add it, or leave the row out.")
-            self._value(row[name], name, where)
-            if name != "prompt" and isinstance(row[name], list) and row[name][-1]["role"] != "assistant":
-                raise DataError(f"{where}: '{name}' ends with no turn of the assistant, so there is nothing to learn.")
-        if "prompt" in self.form and isinstance(row["prompt"], list) and row["prompt"][-1]["role"] == "assistant":
-            raise DataError(f"{where}: 'prompt' ends with a turn of the assistant; it belongs to the answer.")
-        if self.technique == "dpo" and row["chosen"] == row["rejected"]:
-            raise DataError(f"{where}: 'chosen' and 'rejected' are the same, so there is nothing to prefer.")
+    def check(self, row: Row) -> Fault | None:
+        """Return what is wrong with the row, or None for a good one; never raises."""
+        try:
+            return self._check(row)
+        except RecursionError:
+            return Fault("form", self.form[0], f"'{self.form[0]}' or a field beside it is nested too deep to be read.")
 
-    def _value(self, value: Any, name: str, where: str) -> None:
-        if value is None:
-            raise DataError(f"{where}: '{name}' is null. Give it a text, or leave the row out.")
-        if isinstance(value, str) and name != "messages":
-            conversational = False
-            _text(value, f"'{name}'", where)
-        elif isinstance(value, list):
-            conversational = True
-            _messages(value, name, where)
+    def _check(self, row: Row) -> Fault | None:
+        conversational = self.conversational
+        for name in self._spoken:
+            value = row.get(name, _ABSENT)
+            if isinstance(value, str) and name != "messages":
+                fault = None if _is_good(value) else text_fault(value, f"'{name}'", name)
+                here = False
+            elif isinstance(value, list):
+                fault = _messages_fault(value, name)
+                here = True
+            else:
+                wanted = "a list of messages" if name == "messages" else "text or a list of messages"
+                return value_fault(value, name, wanted)
+            if fault is not None:
+                return fault
+            if conversational is None:
+                conversational = here
+            elif conversational is not here:
+                forms = {True: "a list of messages", False: "plain text"}
+                return Fault(
+                    "form",
+                    name,
+                    f"'{name}' is {forms[here]}, and before it was {forms[conversational]}. "
+                    "Use one form for all rows and fields.",
+                )
+        for name in self._in_words:
+            value = row.get(name, _ABSENT)
+            if not isinstance(value, str):
+                return value_fault(value, name, "text")
+            fault = None if _is_good(value) else text_fault(value, f"'{name}'", name)
+            if fault is not None:
+                return fault
+        fault = self._beside(row, conversational) or (self._turns(row) if conversational else None)
+        if fault is None and "rejected" in self.form:
+            fault = self._pair(row)
+        if fault is None:
+            self.conversational = bool(conversational)
+        return fault
+
+    def _beside(self, row: Row, conversational: bool | None) -> Fault | None:
+        """Check the fields that are neither text nor turns."""
+        if "ground_truth" in self.form:
+            fault = truth_fault(row.get("ground_truth", _ABSENT), "ground_truth")
+            if fault is not None:
+                return fault
+        if self.technique == "evaluation":
+            return _evaluation_fault(row)
+        return _tools_fault(row["tools"]) if conversational and row.get("tools") is not None else None
+
+    def _turns(self, row: Row) -> Fault | None:
+        for name in self._answers:
+            if row[name][-1]["role"] != "assistant":
+                return Fault(
+                    "turns", name, f"'{name}' ends with no turn of the assistant, so there is nothing to learn."
+                )
+        if "prompt" not in self.form:
+            named = [[(name, row[name])] for name in self._answers]
         else:
-            wanted = "a list of messages" if name == "messages" else "text or a list of messages"
-            raise DataError(f"{where}: '{name}' is {_type_name(value)}; it has to be {wanted}.")
-        if self.conversational is None:
-            self.conversational = conversational
-        elif self.conversational != conversational:
-            forms = {True: "a list of messages", False: "plain text"}
-            raise DataError(
-                f"{where}: '{name}' is {forms[conversational]}, and before it was {forms[self.conversational]}. "
-                "Use one form for all rows and fields."
-            )
+            if row["prompt"][-1]["role"] == "assistant":
+                return Fault("turns", "prompt", "'prompt' ends with a turn of the assistant; it belongs to the answer.")
+            prompt = ("prompt", row["prompt"])
+            named = [[prompt, (name, row[name])] for name in self._answers] or [[prompt]]
+        for parts in named:
+            fault = _order_fault(parts)
+            if fault is not None:
+                return fault
+        return None
+
+    def _pair(self, row: Row) -> Fault | None:
+        chosen, rejected = row["chosen"], row["rejected"]
+        if chosen == rejected or (isinstance(chosen, list) and _seen(chosen) == _seen(rejected)):
+            return Fault("same", "chosen", "'chosen' and 'rejected' are the same, so there is nothing to prefer.")
+        return _parting_fault(chosen, rejected) if self._implicit else None
 
 
-def _messages(value: list[Any], name: str, where: str) -> None:
-    if not value:
-        raise DataError(f"{where}: '{name}' is an empty list of messages.")
-    for turn, message in enumerate(value, 1):
-        place = f"'{name}', message {turn}"
-        if not isinstance(message, dict) or "role" not in message or "content" not in message:
-            raise DataError(f'{where}: {place} is not of the form {{"role": …, "content": …}}.')
-        role = message["role"]
-        if role not in ROLES:
-            hint = did_you_mean(str(role), ROLES) or f" The roles are {', '.join(ROLES)}."
-            raise DataError(f"{where}: {place} has the unknown role {role!r}.{hint}")
-        if role == "system" and turn > 1:
-            raise DataError(f"{where}: {place} is of the system; that turn comes first or not at all.")
-        if not isinstance(message["content"], str):
-            raise DataError(f"{where}: {place} has {_type_name(message['content'])} as content; it has to be text.")
-        _text(message["content"], place, where)
+def value_fault(value: Any, name: str, wanted: str) -> Fault:
+    """Return the fault of a value that is not what is `wanted`: absent, null, or of another type."""
+    if value is _ABSENT:
+        return missing(name)
+    if value is None:
+        return Fault("null", name, f"'{name}' is null. Give it a text, or leave the row out.")
+    return Fault("type", name, f"'{name}' is {type_name(value)}; it has to be {wanted}.")
 
 
-def _text(value: str, place: str, where: str) -> None:
-    if not value.strip():
-        raise DataError(f"{where}: {place} is empty. Give it a text, or leave the row out.")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{where}: {place} has half a character (U+{ord(value[error.start]):04X}) at position {error.start + 1}."
-        ) from error
+def missing(name: str) -> Fault:
+    """Return the fault of a row without the field."""
+    return Fault("missing", name, f"has no field '{name}'. Add it, or leave the row out.")
+
+
+def text_fault(value: str, place: str, name: str) -> Fault | None:
+    """Return what is wrong with a text: nothing in it, half a character (a lone surrogate), a zero byte."""
+    if not value or value.isspace():
+        return Fault("empty", name, f"{place} is empty. Give it a text, or leave the row out.")
+    return _characters_fault(value, place, name)
+
+
+def _is_good(value: str) -> bool:
+    """Return whether a text surely has no fault: most have none, and this is quicker than to look for each."""
+    return value.isascii() and "\x00" not in value and not value.isspace() and value != ""
+
+
+def _characters_fault(value: str, place: str, name: str) -> Fault | None:
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            code = ord(value[error.start])
+            return Fault("text", name, f"{place} has half a character (U+{code:04X}) at position {error.start + 1}.")
     if "\x00" in value:
-        raise DataError(f"{where}: {place} has a zero byte at position {value.index(chr(0)) + 1}; it is not text.")
+        at = value.index("\x00") + 1
+        return Fault("text", name, f"{place} has a zero byte at position {at}; it is not text.")
+    return None
 
 
-def _type_name(value: Any) -> str:
+def truth_fault(value: Any, name: str) -> Fault | None:
+    """Return what is wrong with a ground truth: text, a number, true or false, or a list or mapping of these."""
+    if value is _ABSENT:
+        return missing(name)
+    if value is None:
+        return Fault("null", name, f"'{name}' is null. Give it an answer, or leave the row out.")
+    if isinstance(value, str):
+        return text_fault(value, f"'{name}'", name)
+    if isinstance(value, (list, dict)) and not value:
+        return Fault(
+            "empty", name, f"'{name}' is an empty {type_name(value)[2:]}. Give it an answer, or leave the row out."
+        )
+    return _within(value, name)
+
+
+def _within(value: Any, name: str) -> Fault | None:
+    """Check that a value is one that JSON has, through and through; nulls and empty texts may stand inside."""
+    if value is None or isinstance(value, (bool, int)):
+        return None
+    if isinstance(value, str):
+        return _characters_fault(value, f"'{name}'", name)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return None
+        return Fault(
+            "type", name, f"'{name}' is or has {value!r}, which is no number. Give it one, or leave the row out."
+        )
+    if isinstance(value, list):
+        return next((fault for item in value if (fault := _within(item, name))), None)
+    if isinstance(value, dict):
+        return next((fault for pair in value.items() for item in pair if (fault := _within(item, name))), None)
+    return Fault(
+        "type",
+        name,
+        f"'{name}' is or has {type_name(value)}; it has to be text, numbers, or lists and mappings of them.",
+    )
+
+
+def _evaluation_fault(row: Row) -> Fault | None:
+    number = row.get("id")
+    if isinstance(number, bool) or not isinstance(number, (str, int, float, type(None))):
+        return value_fault(number, "id", "text or a number")
+    if isinstance(number, (str, float)) and (fault := _within(number, "id")):
+        return fault
+    system = row.get("system")
+    if system is not None and not isinstance(system, str):
+        return value_fault(system, "system", "text")
+    if system and (fault := _characters_fault(system, "'system'", "system")):
+        return fault
+    metadata = row.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        return value_fault(metadata, "metadata", "a mapping")
+    return _within(metadata, "metadata")
+
+
+def _tools_fault(value: Any) -> Fault | None:
+    if not isinstance(value, list):
+        return value_fault(value, "tools", "a list of tool descriptions")
+    for number, tool in enumerate(value, 1):
+        if not isinstance(tool, dict) or not tool:
+            return Fault(
+                "type",
+                "tools",
+                f"'tools', tool {number} is {_hollow(tool)}; it has to be a mapping, such as a JSON schema.",
+            )
+    return _within(value, "tools")
+
+
+def _hollow(value: Any) -> str:
+    return "an empty mapping" if value == {} else type_name(value)
+
+
+def _messages_fault(value: list[Any], name: str) -> Fault | None:
+    """Check each message for itself."""
+    if not value:
+        return Fault("empty", name, f"'{name}' is an empty list of messages.")
+    for turn, message in enumerate(value, 1):
+        if type(message) is dict and "tool_calls" not in message:
+            role, content = message.get("role"), message.get("content")
+            if type(role) is str and role in _SPEAKERS and type(content) is str and _is_good(content):
+                continue
+        fault = _message_fault(message, name, turn)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _message_fault(message: Any, name: str, turn: int) -> Fault | None:
+    place = f"'{name}', message {turn}"
+    if not isinstance(message, dict) or "role" not in message:
+        return Fault("form", name, f'{place} is not of the form {{"role": …, "content": …}}.')
+    role, calls = message["role"], message.get("tool_calls")
+    # Tables give every message the keys of all, so that null and an empty list mean none.
+    calling = isinstance(role, str) and role == "assistant" and calls is not None and calls != []
+    if "content" not in message and not calling:
+        return Fault("form", name, f'{place} is not of the form {{"role": …, "content": …}}.')
+    if not isinstance(role, str) or role not in ROLES:
+        return Fault("role", name, f"{place} has the unknown role {_shown(role)}.{_role_hint(role)}")
+    if role == "system" and turn > 1:
+        return _late_system(place, name)
+    content = message.get("content")
+    if calling:
+        fault = _calls_fault(calls, place, name)
+        if fault is not None:
+            return fault
+        if content is None or content == "":
+            return None
+    elif calls is not None and calls != []:
+        return Fault("turns", name, f"{place} has tool calls and is of the {role}; only the assistant calls tools.")
+    if not isinstance(content, str):
+        return Fault("type", name, f"{place} has {type_name(content)} as content; it has to be text.")
+    # A tool may have nothing to say, and says so by an empty text.
+    if role == "tool" or calling:
+        return _characters_fault(content, place, name)
+    return text_fault(content, place, name)
+
+
+def _calls_fault(calls: Any, place: str, name: str) -> Fault | None:
+    if not isinstance(calls, list):
+        return Fault("type", name, f"{place} has {type_name(calls)} as tool_calls; it has to be a list of calls.")
+    for number, call in enumerate(calls, 1):
+        function = call.get("function") if isinstance(call, dict) else None
+        called = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(function, dict) or not isinstance(called, str) or not called.strip():
+            return Fault(
+                "form",
+                name,
+                f"{place}, tool call {number} is not of the form "
+                '{"type": "function", "function": {"name": …, "arguments": …}}.',
+            )
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, (str, dict)):
+            return Fault(
+                "type",
+                name,
+                f"{place}, tool call {number} has {type_name(arguments)} as arguments; "
+                "they have to be a mapping or its JSON text.",
+            )
+        fault = _within(arguments, name) or _characters_fault(called, f"{place}, tool call {number}", name)
+        if fault is not None:
+            return fault
+    return None
+
+
+#: Who may speak after whom: None is the beginning, "call" a turn of the assistant with tool calls.
+_AFTER: dict[str | None, tuple[str, ...]] = {
+    None: ("system", "user"),
+    "system": ("user",),
+    "user": ("assistant",),
+    "assistant": ("user",),
+    "call": ("tool",),
+    "tool": ("tool", "assistant"),
+}
+
+
+def _order_fault(parts: Sequence[tuple[str, list[dict[str, Any]]]]) -> Fault | None:
+    """Check the turns of one conversation, which may be in two fields: who speaks after whom."""
+    before: str | None = None
+    for name, messages in parts:
+        for turn, message in enumerate(messages, 1):
+            role = message["role"]
+            if role not in _AFTER[before]:
+                return _turn_fault(f"'{name}', message {turn}", name, role, before)
+            before = "call" if role == "assistant" and message.get("tool_calls") else role
+    if before == "system":
+        return Fault("turns", parts[0][0], f"'{parts[0][0]}' has no turn of the user.")
+    return None
+
+
+def _turn_fault(place: str, name: str, role: str, before: str | None) -> Fault:
+    if role == "system":
+        return _late_system(place, name)
+    if role == "tool":
+        said = "no tool call of the assistant comes before it"
+    elif before in (None, "system"):
+        said = "a conversation begins with the user, after at most one turn of the system"
+    elif before == "call":
+        said = "the tool calls before it have no turn of the tool"
+    elif before == "tool":
+        said = "after a turn of the tool comes the assistant"
+    else:
+        said = "the turn before it is too; user and assistant take turns"
+    return Fault("turns", name, f"{place} is of the {role}, and {said}.")
+
+
+def _late_system(place: str, name: str) -> Fault:
+    return Fault("turns", name, f"{place} is of the system; that turn comes first or not at all.")
+
+
+def _seen(messages: list[dict[str, Any]]) -> list[list[Any]]:
+    return [[message.get(key) or None for key in _SEEN] for message in messages]
+
+
+def shared_beginning(chosen: Any, rejected: Any) -> int:
+    """Return how many messages, or characters, two answers begin with in common: the implicit prompt, as TRL has it."""
+    if isinstance(chosen, list):
+        chosen, rejected = _seen(chosen), _seen(rejected)
+    length = min(len(chosen), len(rejected))
+    count = next((place for place in range(length) if chosen[place] != rejected[place]), length)
+    # TRL leaves the space before the first different word to the answers.
+    return count - 1 if isinstance(chosen, str) and 0 < count < length and chosen[count - 1] == " " else count
+
+
+def _parting_fault(chosen: Any, rejected: Any) -> Fault | None:
+    """Check that two answers with their prompt in them begin alike and part in what the assistant says."""
+    count = shared_beginning(chosen, rejected)
+    if not count or (isinstance(chosen, str) and chosen[:count].isspace()):
+        return Fault("form", "chosen", "'chosen' and 'rejected' begin with nothing in common, so there is no prompt.")
+    for name, value, other in (("chosen", chosen, "rejected"), ("rejected", rejected, "chosen")):
+        rest = value[count:]
+        if not rest or (isinstance(rest, str) and rest.isspace()):
+            return Fault("form", name, f"'{other}' begins with all of '{name}', so '{name}' has no answer of its own.")
+        if isinstance(rest, list) and rest[0]["role"] != "assistant":
+            return Fault(
+                "turns",
+                name,
+                f"'{name}', message {count + 1} is of the {rest[0]['role']} and differs from that of '{other}'; "
+                "they may differ only from a turn of the assistant on.",
+            )
+    return None
+
+
+def _shown(role: Any) -> str:
+    # A value that is no role may be anything, a text of the data too: it is not repeated at length.
+    short = role is None or isinstance(role, (bool, int, float)) or (isinstance(role, str) and len(role) <= _SHOWN_ROLE)
+    return repr(role) if short else f"that is {type_name(role)}"
+
+
+def _role_hint(role: Any) -> str:
+    hint = did_you_mean(role, ROLES) if isinstance(role, str) and len(role) <= _SHOWN_ROLE else ""
+    return hint or f" The roles are {', '.join(ROLES)}."
+
+
+def type_name(value: Any) -> str:
+    """Return in words what a value is, such as ``a number``."""
     names = {"bool": "true or false", "int": "a number", "float": "a number", "dict": "a mapping", "NoneType": "null"}
     names |= {"str": "text", "list": "a list", "bytes": "bytes"}
     return names.get(type(value).__name__, type(value).__name__)

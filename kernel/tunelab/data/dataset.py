@@ -1,54 +1,44 @@
-"""Datasets as versions that never change: what was submitted is kept, with its digest, and can be named again.
-
-A version is a folder `datasets/NAME/VERSION/` with `rows.jsonl` (the parsed values, one row a line) and
-`dataset.json`. The same content under the same name is the same version.
-"""
+"""Datasets as the user meets them: versions that never change, checked row by row, and what can be asked of them."""
 
 from __future__ import annotations
 
-import datetime as dt
-import getpass
-import hashlib
-import json
-import os
-import re
+import random
 import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tunelab import workspace
-from tunelab.data import checks, reading
-from tunelab.errors import DataError, did_you_mean, listing
-from tunelab.spec import NAME_PATTERN
+from tunelab.data import create, formats, split, storage, uses, versions
+from tunelab.data.create import Say
+from tunelab.data.diff import Diff, compare
+from tunelab.data.reading import Row
+from tunelab.data.report import Finding, Report, fixes
+from tunelab.errors import DataError
+from tunelab.tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PROGRESS_EVERY_S = 1.0
+    from tunelab.data.preview import Preview
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(versions.Version):
     """One version of a dataset: its rows on disk and where they came from."""
 
-    name: str
-    version: int
-    digest: str
-    technique: str
-    form: tuple[str, ...]
-    conversational: bool
-    rows: int
-    source: str
-    creator: str
-    created: str
-
     @classmethod
-    def create(cls, name: str, source: Any, technique: str | None = None) -> Dataset:
+    def create(
+        cls,
+        name: str,
+        source: Any,
+        technique: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        *,
+        fix: str | Iterable[str] | None = None,
+        model: str | None = None,
+    ) -> Dataset:
         """Check every row of `source` and keep them as a version of `name`.
 
         Parameters
@@ -56,9 +46,17 @@ class Dataset:
         name
             Letters, digits, '.', '_' and '-'.
         source
-            A file (jsonl, json, csv, parquet), a DataFrame, a `datasets.Dataset`, or a list of dicts.
+            A file (jsonl, json, csv, tsv, parquet), a pattern such as ``"data/*.jsonl"``, a hub id, a DataFrame, a
+            `datasets.Dataset`, a list of dicts, a `Dataset`, or a `Part` of one.
         technique
-            ``"sft"`` or ``"dpo"``; without, the one that the fields fit.
+            ``"sft"``, ``"dpo"``, ``"rlvr"``, ``"rlaif"`` or ``"evaluation"``; without, the one that the fields fit.
+        columns
+            What each field is made from, such as ``{"prompt": "question"}``; dots reach into mappings. Without, common
+            forms are recognized, and the report says how they were mapped.
+        fix
+            What to mend, one or several of `tunelab.data.report.FIXES`.
+        model
+            A model's name: the report also says which rows are longer than it takes.
 
         Returns
         -------
@@ -68,24 +66,38 @@ class Dataset:
         Raises
         ------
         DataError
-            For the first row that cannot be trained on; the message names row and field.
+            For rows that cannot be used; the message names the first and its field, `error.report` has them all.
         """
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise DataError(f"'{name}' is no name for a dataset: use letters, digits, '.', '_' and '-'.")
-        if technique is not None and technique not in checks.FORMS:
-            hint = did_you_mean(technique, checks.FORMS)
-            raise DataError(f"Unknown technique '{technique}'.{hint} There are {', '.join(checks.FORMS)}.")
-        if isinstance(source, Dataset):
-            return _store(name, source.read(), str(source), technique, f"dataset {source}")
-        if isinstance(source, (str, Path)):
-            path = Path(os.path.expanduser(source))
-            if not os.path.exists(path):
-                raise DataError(f"There is no file {path}.{_near_files(path)}")
-            return _store(name, reading.read_file(path), path.name, technique, str(path.absolute()))
-        if reading.is_table(source):
-            shown = f"{type(source).__name__} '{name}'"
-            return _store(name, reading.read_table(source), shown, technique, type(source).__name__)
-        raise DataError(f"A dataset is made from a file, a DataFrame or a list of rows, not from {_kind(source)}.")
+        create.valid_name(name)
+        create.valid_technique(technique)
+        wanted = fixes(fix)
+        with create.opened(source, name) as found:
+            made = cls.of(create.store(name, found, technique, dict(columns) if columns else None, wanted))
+        if model is not None:
+            made.preview(model)
+        return made
+
+    @classmethod
+    def check(
+        cls,
+        source: Any,
+        technique: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        *,
+        say: Say | None = None,
+    ) -> Report:
+        """Check every row of `source` and return the report; nothing is kept.
+
+        Parameters are those of `create`; `say` is told the number of rows about once a second.
+
+        Raises
+        ------
+        DataError
+            If the source cannot be read, or its fields fit no technique.
+        """
+        create.valid_technique(technique)
+        with create.opened(source, "rows") as found:
+            return create.check(found, technique, dict(columns) if columns else None, say)
 
     @classmethod
     def get(cls, name: str) -> Dataset:
@@ -96,25 +108,155 @@ class Dataset:
         DataError
             If there is none of that name, with the nearest name.
         """
-        base, _, version = name.partition("@")
-        known = _versions(base)
-        if not known:
-            hint = did_you_mean(base, _names()) or " tl.datasets() lists them."
-            raise DataError(f"There is no dataset '{base}'.{hint}")
-        if version and (not version.isdecimal() or int(version) not in known):
-            raise DataError(f"Dataset '{base}' has no version {version}; it has {listing(map(str, known))}.")
-        return _load(base, int(version) if version else known[-1])
+        return cls.of(versions.find(name))
+
+    @classmethod
+    def of(cls, version: versions.Version) -> Dataset:
+        """Return a version as a dataset."""
+        return cls(**vars(version))
+
+    def versions(self) -> Datasets:
+        """Return all versions of this name, the oldest first."""
+        return Datasets([self.of(one) for one in versions.every(self.name)])
 
     @property
-    def path(self) -> Path:
-        """The folder of this version."""
-        return workspace.current().datasets / self.name / str(self.version)
+    def report(self) -> Report:
+        """What was found when it was made, and by the previews since."""
+        return Report.from_json(workspace.read_json(self._folder / "report.json", None))
 
-    def read(self) -> Iterator[reading.Row]:
+    def read(self, first: int = 0, count: int | None = None) -> Iterator[Row]:
+        """Yield the rows, `count` of them from position `first` (from 0) on, in the types that they were written in."""
+        return storage.read(self._folder, first, count)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.read()))
+
+    def sample(self, n: int = 5, seed: int = 42) -> pd.DataFrame:
+        """Return `n` rows drawn at random, under their numbers from 1."""
+        import pandas as pd
+
+        places = sorted(random.Random(seed).sample(range(self.rows), min(n, self.rows)))
+        return pd.DataFrame([next(self.read(place, 1)) for place in places], index=[place + 1 for place in places])
+
+    def held_out(self, share: float | int, seed: int) -> set[int]:
+        """Return the positions (from 0) of the rows that a split holds out: whole prompts, with those nearly the same.
+
+        Raises
+        ------
+        DataError
+            If nothing would be left to train on.
+        """
+        if not share:
+            return set()
+        keys, groups, classes = (
+            storage.Words(self._folder / name) for name in ("keys.u64", "groups.u32", "classes.u32")
+        )
+        return split.held_out(keys, groups, classes if len(classes) else None, share, seed)
+
+    def split(self, share: float | int = 0.1, seed: int = 42) -> tuple[Part, Part]:
+        """Return the rows to train on and the rows held out, the same that a job with this `split` and `seed` has.
+
+        Examples
+        --------
+        >>> train, held_out = tl.Dataset.get("human-like").split(0.1)
+        >>> tl.Dataset.create("human-like-eval", held_out, technique="evaluation")
+        """
+        aside = self.held_out(share, seed)
+        places = range(self.rows)
+        said = f"split {share:g}, seed {seed}"
+        return (
+            Part(self, tuple(place for place in places if place not in aside), f"{self}, to train on ({said})"),
+            Part(self, tuple(place for place in places if place in aside), f"{self}, held out ({said})"),
+        )
+
+    def overlap(self, other: Dataset) -> int:
+        """Return how many rows of `other` have a prompt that is in this dataset too."""
+        return split.overlap(storage.Words(self._folder / "keys.u64"), storage.Words(other._folder / "keys.u64"))
+
+    def diff(self, other: Dataset | str) -> Diff:
+        """Return what changed from this version to `other`, a dataset or its name."""
+        against = Dataset.get(other) if isinstance(other, str) else other
+        return compare(against.label, against.read, self.label, self.read)
+
+    def preview(self, model: str, **options: Any) -> Preview:
+        """Show the rows as `model` will see them: chat rendered, trained tokens coloured, lengths with the cut.
+
+        Takes the options of `tunelab.data.preview.preview`, such as ``rows`` and ``hyperparameters``.
+        """
+        from tunelab.data.preview import preview
+
+        shown = preview(self, model, **options)
+        self.note(shown.finding(), "length", model)
+        return shown
+
+    def note(self, finding: Finding | None, kind: str, field: str) -> None:
+        """Keep a warning with this version, in place of an earlier one of its kind and field; None takes that away."""
+        with workspace.current().lock("datasets"):
+            report = self.report
+            kept = [one for one in report.findings if (one.kind, one.field) != (kind, field)]
+            noted = replace(report, findings=(*kept, *([finding] if finding else ())))
+            if noted != report:
+                workspace.write_json(self._folder / "report.json", noted.as_json())
+
+    def form_for(self, technique: str) -> tuple[str, ...]:
+        """Return the fields that `technique` reads, which need not be those the dataset was made for."""
+        if technique == self.technique:
+            return self.form
+        return formats.recognize(list(self.read(0, 100)), technique, None, f"Dataset {self}").form
+
+    def uses(self) -> list[str]:
+        """Return the models and jobs that need this version, in words."""
+        return uses.of(self.label)
+
+    def delete(self) -> None:
+        """Remove this version.
+
+        Raises
+        ------
+        DataError
+            If a model was made from it, or a job that has not ended needs it.
+        """
+        with workspace.current().lock("datasets"):
+            if needed := uses.of(self.label):
+                raise DataError(
+                    f"{self} is needed by {' and '.join(needed[:3])}{' and others' if len(needed) > 3 else ''}, and "
+                    "without it nobody can tell what made them. Remove those first, or keep it."
+                )
+            versions.keep_number(self)
+            gone = self.path.with_name(f".gone-{self.version}")
+            self.path.rename(gone)
+        shutil.rmtree(gone)
+
+    @property
+    def _folder(self) -> Path:
+        create.upgrade(self)
+        return self.path
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self}: {self.rows:,} rows for {self.technique} ({', '.join(self.form)})>"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a dataset, as a split gives them; `Dataset.create` makes a dataset of its own from it."""
+
+    dataset: Dataset
+    positions: tuple[int, ...]
+    label: str
+
+    def read(self) -> Iterator[Row]:
         """Yield the rows."""
-        with (self.path / "rows.jsonl").open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        wanted = set(self.positions)
+        return (row for place, row in enumerate(self.dataset.read()) if place in wanted)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the rows as a DataFrame."""
@@ -123,201 +265,62 @@ class Dataset:
         return pd.DataFrame(list(self.read()))
 
     def __len__(self) -> int:
-        return self.rows
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        return len(self.positions)
 
     def __repr__(self) -> str:
-        return f"<Dataset {self}: {self.rows:,} rows for {self.technique} ({', '.join(self.form)})>"
+        return f"<{len(self):,} rows of {self.label}>"
 
 
-def datasets() -> list[Dataset]:
+class Datasets(Sequence[Dataset]):
+    """Datasets, shown as a table."""
+
+    def __init__(self, found: list[Dataset]) -> None:
+        self._found = found
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> Datasets: ...
+    def __getitem__(self, index: int | slice) -> Dataset | Datasets:
+        """Return a dataset, or some of them."""
+        return Datasets(self._found[index]) if isinstance(index, slice) else self._found[index]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return iter(self._found)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, (list, Datasets)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return what the table shows, one mapping a dataset."""
+        return [
+            {
+                "dataset": str(one),
+                "technique": one.technique,
+                "rows": f"{one.rows:,}",
+                "fields": ", ".join(one.form),
+                "warnings": len(one.report.warnings),
+                "source": one.source,
+                "by": one.creator,
+                "created": one.created.replace("T", " ").removesuffix("+00:00"),
+            }
+            for one in self._found
+        ]
+
+    def __repr__(self) -> str:
+        if not self._found:
+            return "No datasets yet. tl.Dataset.create(name, source) makes one, and so does %customize."
+        return "\n".join("  ".join(str(value) for value in row.values()) for row in self.table())
+
+    def _repr_html_(self) -> str:
+        return table(self.table()) if self._found else f"<p>{self!r}</p>"
+
+
+def datasets() -> Datasets:
     """Return the newest version of every dataset in the workspace, by name."""
-    return [Dataset.get(name) for name in _names()]
-
-
-def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None, name: str | None = None) -> Dataset:
-    """Return the version that a spec's ``dataset`` means, kept in the workspace.
-
-    Parameters
-    ----------
-    source
-        A registered ``NAME[@VERSION]``, a variable's name in `namespace`, a file, a hub id, or a table itself.
-    technique
-        What it is to be trained with; a registered dataset is checked against it as well.
-    namespace
-        The variables of the notebook.
-    name
-        The name to keep it under where the source has none.
-
-    Raises
-    ------
-    DataError
-        If nothing, or more than one thing, has that name, or a row is wrong.
-    """
-    if isinstance(source, Dataset):
-        return _fit(source, technique)
-    if not isinstance(source, (str, Path)):
-        return Dataset.create(name or "data", source, technique)
-    text = str(source)
-    # os.path and not Path's own: those raise for a name that is too long, or a ~user that is not there.
-    path = Path(os.path.expanduser(text))
-    found = []
-    if _versions(text.partition("@")[0]):
-        found.append("a registered dataset")
-    if namespace is not None and reading.is_table(namespace.get(text)):
-        found.append("a variable")
-        if len(found) == 2 and Dataset.get(text.partition("@")[0]).source == _variable(text):
-            # Registered from this very variable the last time it was used: it is the variable that is meant.
-            found.remove("a registered dataset")
-    if os.path.isfile(path):
-        found.append("a file")
-    if len(found) > 1:
-        raise DataError(
-            f"'{text}' is {' and '.join(found)}. Say './{text}' for the file, '{text}@1' for the registered dataset, "
-            "or rename the variable."
-        )
-    if not found:
-        return _from_hub(text, technique) if _is_hub_id(text) else _nothing_found(text, path, namespace)
-    if found == ["a registered dataset"]:
-        return _fit(Dataset.get(text), technique)
-    if found == ["a variable"]:
-        rows = reading.read_table((namespace or {})[text])
-        return _store(workspace.slug(text), rows, _variable(text), technique, _variable(text))
-    return Dataset.create(workspace.slug(path.stem), path, technique)
-
-
-def _variable(name: str) -> str:
-    return f"variable {name}"
-
-
-def _fit(dataset: Dataset, technique: str) -> Dataset:
-    if dataset.technique == technique:
-        return dataset
-    # Made for another technique: its fields may still serve, and its rows are checked anew.
-    form = checks.form_of(technique, set(next(dataset.read())), f"Dataset {dataset}")
-    checker = checks.RowChecker(technique, form, f"Dataset {dataset}")
-    for number, row in enumerate(dataset.read(), 1):
-        checker.check(row, number)
-    return replace(dataset, technique=technique, form=form, conversational=bool(checker.conversational))
-
-
-def _is_hub_id(text: str) -> bool:
-    suffix = Path(text).suffix.lower()
-    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text)) and suffix not in reading.READERS
-
-
-def _from_hub(hub_id: str, technique: str) -> Dataset:
-    from tunelab import task
-
-    # The hub's client and `datasets` stay out of the kernel: a process of its own brings the rows as a file.
-    with tempfile.TemporaryDirectory(prefix="tunelab-") as folder:
-        target = Path(folder) / "rows.jsonl"
-        task.run("tunelab.data.hub:fetch", {"hub_id": hub_id, "target": str(target)}, show=f"Fetching {hub_id}")
-        return _store(
-            workspace.slug(hub_id.rpartition("/")[2]), reading.read_file(target), hub_id, technique, f"hub {hub_id}"
-        )
-
-
-def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> Dataset:
-    if os.path.isdir(path):
-        raise DataError(f"{text} is a folder; name the file in it.")
-    if path.suffix.lower() in reading.READERS or "/" in text:
-        raise DataError(f"There is no file {text}.{_near_files(path)}")
-    if namespace is not None and text in namespace:
-        raise DataError(f"The variable '{text}' is {_kind(namespace[text])}, and no DataFrame or list of rows.")
-    tables = [key for key, value in (namespace or {}).items() if not key.startswith("_") and reading.is_table(value)]
-    hint = did_you_mean(text, [*_names(), *tables])
-    raise DataError(f"There is no dataset, variable or file '{text}'.{hint}")
-
-
-def _near_files(path: Path) -> str:
-    folder = path.parent
-    if not os.path.isdir(folder):
-        return f" There is no folder {folder} either."
-    return did_you_mean(
-        path.name, [item.name for item in folder.iterdir() if item.is_file() and item.suffix.lower() in reading.READERS]
-    )
-
-
-def _names() -> list[str]:
-    folder = workspace.current().datasets
-    return sorted(entry.name for entry in folder.iterdir() if _versions(entry.name))
-
-
-def _versions(name: str) -> list[int]:
-    folder = workspace.current().datasets / name
-    if not re.fullmatch(NAME_PATTERN, name) or not folder.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
-
-
-def _load(name: str, version: int) -> Dataset:
-    described = json.loads((workspace.current().datasets / name / str(version) / "dataset.json").read_text("utf-8"))
-    return Dataset(**{**described, "form": tuple(described["form"])})
-
-
-def _store(name: str, rows: Iterator[reading.Row], shown: str, technique: str | None, source: str) -> Dataset:
-    space = workspace.current()
-    aside = Path(tempfile.mkdtemp(dir=space.datasets, prefix=".new-"))
-    try:
-        digest, count, checker = _write_checked(rows, aside / "rows.jsonl", shown, technique)
-        with space.lock("datasets"):
-            known = _versions(name)
-            for version in reversed(known):
-                dataset = _load(name, version)
-                if (dataset.digest, dataset.technique) == (digest, checker.technique):
-                    return dataset
-            dataset = Dataset(
-                name=name,
-                version=known[-1] + 1 if known else 1,
-                digest=digest,
-                technique=checker.technique,
-                form=checker.form,
-                conversational=bool(checker.conversational),
-                rows=count,
-                source=source,
-                creator=getpass.getuser(),
-                created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            )
-            workspace.write_json(aside / "dataset.json", asdict(dataset))
-            dataset.path.parent.mkdir(exist_ok=True)
-            os.replace(aside, dataset.path)
-            return dataset
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _write_checked(
-    rows: Iterator[reading.Row], target: Path, shown: str, technique: str | None
-) -> tuple[str, int, checks.RowChecker]:
-    """Check rows as they stream into `target`; return their digest, their number and the checker."""
-    digest = hashlib.sha256()
-    checker: checks.RowChecker | None = None
-    count, told = 0, time.monotonic()
-    with target.open("w", encoding="utf-8", newline="\n") as file:
-        for count, row in enumerate(rows, 1):
-            if checker is None:
-                fields = {name for name in row if name is not None}
-                technique = technique or checks.technique_of(fields, shown)
-                checker = checks.RowChecker(technique, checks.form_of(technique, fields, shown), shown)
-            checker.check(row, count)
-            try:
-                line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str) + "\n"
-                digest.update(line.encode("utf-8"))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise DataError(f"{shown}, row {count} has a field that cannot be kept as JSON: {error}.") from error
-            file.write(line)
-            if time.monotonic() - told > _PROGRESS_EVERY_S:
-                told = time.monotonic()
-                print(f"Checking {shown}: {count:,} rows", file=sys.stderr)
-    if checker is None:
-        raise DataError(f"{shown} has no rows.")
-    return digest.hexdigest(), count, checker
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, list):
-        return "an empty list" if not value else "a list of other things than rows"
-    return f"a value of type {type(value).__name__}"
+    return Datasets([Dataset.get(name) for name in versions.names()])

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ Row = dict[str, Any]
 
 
 def read_file(path: Path) -> Iterator[Row]:
-    """Yield the rows of a JSONL, JSON, CSV or Parquet file.
+    """Yield the rows of a JSONL, JSON, CSV, TSV or Parquet file.
 
     Raises
     ------
@@ -41,6 +44,40 @@ def read_file(path: Path) -> Iterator[Row]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+class Files:
+    """The rows of several files, one file after the other; `where` tells which file a row came from."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        # The number of rows before each file that was begun.
+        self._before: list[int] = []
+
+    def __iter__(self) -> Iterator[Row]:
+        self._before.clear()
+        count = 0
+        for path in self._paths:
+            self._before.append(count)
+            for row in read_file(path):
+                count += 1
+                yield row
+
+    def where(self, number: int) -> str:
+        """Return the place of row `number`, counted from 1 over all files, such as ``"b.jsonl, row 3"``."""
+        place = bisect_right(self._before, number - 1) - 1
+        return f"{self._paths[place].name}, row {number - self._before[place]}"
+
+
+def read_files(paths: Sequence[Path]) -> Files:
+    """Return the rows of several files, in the order of the files.
+
+    Raises
+    ------
+    DataError
+        While the rows are read, as `read_file` does; the message names the file.
+    """
+    return Files(paths)
+
+
 def _wrong_byte(path: Path) -> str:
     # Looked for in the whole file: an error while it streams counts from the start of a block.
     try:
@@ -59,7 +96,11 @@ def _jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             number += 1
-            yield _object(_loads(line, f"{path.name}, row {number}"), path, number)
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = _loads(line, f"{path.name}, row {number}")
+            yield row if type(row) is dict else _object(row, path, number)
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -87,24 +128,27 @@ def _object(value: Any, path: Path, number: int) -> Row:
     return value
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+    kind, mark = ("CSV", "commas") if delimiter == "," else ("TSV", "tabs")
     # The module's own limit is 131,072 characters a field, which a long text passes.
     csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            header = reader.fieldnames or []
+            header = next(reader, [])
             if len(set(header)) < len(header):
                 twice = next(name for name in header if header.count(name) > 1)
                 raise DataError(f"{path.name}: the header names '{twice}' twice.")
-            for number, row in enumerate(reader, 1):
-                if None in row:
+            width = len(header)
+            for number, cells in enumerate(filter(None, reader), 1):
+                if len(cells) > width:
                     raise DataError(
-                        f"{path.name}, row {number} has more fields than the header. Put texts with commas in quotes."
+                        f"{path.name}, row {number} has more fields than the header. Put texts with {mark} in quotes."
                     )
-                yield row
+                # A row that is too short lacks the last fields, which is not the same as empty ones.
+                yield dict(zip_longest(header, cells))
         except csv.Error as error:
-            raise DataError(f"{path.name}, line {reader.reader.line_num} is not CSV: {error}.") from error
+            raise DataError(f"{path.name}, line {reader.line_num} is not {kind}: {error}.") from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -123,6 +167,7 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,
+    ".tsv": partial(_csv, delimiter="\t"),
     ".parquet": _parquet,
 }
 
@@ -139,14 +184,24 @@ def is_table(value: object) -> bool:
 def read_table(value: Any) -> Iterator[Row]:
     """Yield the rows of a DataFrame, a `datasets.Dataset` or a list of dicts; missing values become None."""
     if type(value).__name__ != "DataFrame":
-        yield from ({str(name): cell for name, cell in row.items()} for row in value)
+        yield from ({str(name): _cell(cell) for name, cell in row.items()} for row in value)
         return
     columns = [str(name) for name in value.columns]
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
         raise DataError(f"The DataFrame has two columns '{twice}'. Rename or drop one.")
     for values in value.itertuples(index=False, name=None):
-        yield {name: _plain(cell) for name, cell in zip(columns, values, strict=True)}
+        yield {name: _cell(cell) for name, cell in zip(columns, values, strict=True)}
+
+
+def _cell(cell: Any) -> Any:
+    if type(cell) is str:
+        return cell
+    try:
+        return _plain(cell)
+    except RecursionError:
+        # What holds itself cannot be kept either, and is refused there with its row.
+        return cell
 
 
 def _plain(cell: Any) -> Any:

@@ -1,25 +1,32 @@
-"""Which rows are held out: by prompt, not by row, so that no prompt is on both sides; the same for the same seed."""
+"""Which rows are held out: whole prompts with those nearly the same, in the proportion of the classes, by seed."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from tunelab.data.reading import Row
 from tunelab.errors import DataError
 
+#: What share of all rows makes a unit large.
+_LARGE = 0.1
 
-def held_out(rows: Iterable[Row], share: float | int, seed: int) -> set[int]:
+
+def held_out(
+    keys: Sequence[int], groups: Sequence[int], classes: Sequence[int] | None, share: float | int, seed: int
+) -> set[int]:
     """Return the positions (from 0) of the rows to hold out.
 
     Parameters
     ----------
-    rows
-        The rows of a checked dataset.
+    keys
+        A number for each row's prompt; the same for the same prompt. Shape (rows,).
+    groups
+        A number for each row's group of prompts that are nearly the same. Shape (rows,).
+    classes
+        A number for each row's class, so that each class is held out in the same proportion; None without classes.
     share
-        A share between 0 and 1, or a number of rows. Prompts are held out whole, in an order given by `seed`, until
-        at least that many rows are.
+        A share between 0 and 1, or a number of rows. Groups are held out whole, in an order given by `seed`, those
+        with a large part of the rows last, until at least that many rows are.
     seed
         Another seed holds out other prompts.
 
@@ -30,26 +37,52 @@ def held_out(rows: Iterable[Row], share: float | int, seed: int) -> set[int]:
     """
     if not share:
         return set()
-    groups: dict[str, list[int]] = {}
-    total = 0
-    for position, row in enumerate(rows):
-        groups.setdefault(prompt_key(row), []).append(position)
-        total += 1
+    total = len(keys)
     wanted = share if isinstance(share, int) else max(1, round(share * total))
+    # Where all rows are nearly the same, whole prompts are better than nothing.
+    for units in (groups, keys):
+        chosen = _take(keys, units, classes, wanted, seed)
+        if len(chosen) < total:
+            return chosen
+    raise DataError(
+        f"split: {share:g} holds out all {total} rows ({len(set(keys))} different prompts), and none is left to train "
+        "on. Hold out fewer, or name an eval_dataset."
+    )
+
+
+def overlap(trained: Sequence[int], held: Sequence[int]) -> int:
+    """Return how many rows of `held` have a prompt that is trained on, by the keys of both."""
+    known = set(trained)
+    return sum(key in known for key in held)
+
+
+def _take(keys: Sequence[int], units: Sequence[int], classes: Sequence[int] | None, wanted: int, seed: int) -> set[int]:
+    members: dict[int, list[int]] = {}
+    for position, unit in enumerate(units):
+        members.setdefault(unit, []).append(position)
+    drawn = sorted(members.values(), key=lambda rows: hashlib.sha256(f"{seed}\0{keys[rows[0]]}".encode()).digest())
+    if classes is not None:
+        drawn = _in_proportion(drawn, classes)
+    # A unit with a large part of all rows would make up the held-out part many times over: it comes last.
+    drawn.sort(key=lambda rows: len(rows) > len(units) * _LARGE)
     chosen: set[int] = set()
-    for key in sorted(groups, key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode()).digest()):
+    for rows in drawn:
         if len(chosen) >= wanted:
             break
-        chosen.update(groups[key])
-    if len(chosen) >= total:
-        raise DataError(
-            f"split: {share:g} holds out all {total} rows ({len(groups)} different prompts), and none is left to train "
-            "on. Hold out fewer, or name an eval_dataset."
-        )
+        chosen.update(rows)
     return chosen
 
 
-def prompt_key(row: Row) -> str:
-    """Return what makes two rows the same question: the prompt, or the turns before the last answer."""
-    prompt = row["prompt"] if "prompt" in row else row["messages"][:-1]
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, ensure_ascii=False)
+def _in_proportion(drawn: list[list[int]], classes: Sequence[int]) -> list[list[int]]:
+    """Return units in an order of which every beginning has the classes in proportion, and within a class the same."""
+    sizes: dict[int, int] = {}
+    for rows in drawn:
+        sizes[classes[rows[0]]] = sizes.get(classes[rows[0]], 0) + len(rows)
+    seen = dict.fromkeys(sizes, 0)
+    places = []
+    for rows in drawn:
+        its = classes[rows[0]]
+        # Where the middle of the unit lies in its class, from 0 to 1.
+        places.append((seen[its] + len(rows) / 2) / sizes[its])
+        seen[its] += len(rows)
+    return [drawn[unit] for unit in sorted(range(len(drawn)), key=places.__getitem__)]

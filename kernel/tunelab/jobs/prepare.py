@@ -15,7 +15,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tunelab import recipes, workspace
 from tunelab.data import Dataset, resolve
-from tunelab.data.split import held_out
 from tunelab.errors import DataError, ModelError, SpecError
 from tunelab.jobs import machine
 from tunelab.models import find
@@ -67,7 +66,7 @@ def prepare(
     held = None if spec.eval_dataset is None else _rows(spec, "eval_dataset", namespace, tables or {})
     _forms_fit(spec, model, dataset, held)
     split = None if held else recipe.split if spec.split is None else spec.split
-    eval_rows = held.rows if held else len(held_out(dataset.read(), split or 0, spec.seed))
+    eval_rows = held.rows if held else len(dataset.held_out(split or 0, spec.seed))
     train_rows = dataset.rows - (0 if held else eval_rows)
 
     merged = recipe.hyperparameters | hyperparameters
@@ -225,6 +224,8 @@ def _facts(
         "train_rows": train_rows,
         "eval_rows": eval_rows,
         "digests": {str(item): item.digest for item in (dataset, held) if item},
+        # Held-out rows whose prompt is trained on as well: their figures say less than they seem to.
+        "overlap": dataset.overlap(held) if held else 0,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, overload
 from tunelab import task
 from tunelab.errors import ModelError
 from tunelab.registry.index import Entry
+from tunelab.tables import table
 
 
 class CustomModel:
@@ -131,14 +132,3 @@ class Models(Sequence[CustomModel]):
 
     def _repr_html_(self) -> str:
         return table(self.rows()) if self._models else f"<p>{html.escape(repr(self))}</p>"
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as an HTML table, every text escaped."""
-    left = 'style="text-align:left"'
-    head = "".join(f"<th {left}>{html.escape(name)}</th>" for name in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td {left}>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -225,7 +225,7 @@ class RunTracker:
                 name=str(rows),
                 digest=rows.digest[:36],
                 source_type="local",
-                source=json.dumps({"uri": str(rows.path / "rows.jsonl"), "from": rows.source}),
+                source=json.dumps({"uri": str(rows.path / "rows.parquet"), "from": rows.source}),
                 profile=json.dumps(profile),
             )
             tags = [InputTag("mlflow.data.context", use), InputTag("tunelab.sha256", rows.digest)]
