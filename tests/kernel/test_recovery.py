@@ -256,10 +256,10 @@ def test_what_may_pass_is_tried_again_and_what_lasts_is_not(
 
 @pytest.fixture
 def small_disk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A filesystem of 24 MB with the workspace on it."""
+    """A filesystem of 48 MB with the workspace on it."""
     place = tmp_path / "small"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a filesystem")
     monkeypatch.setenv("TUNELAB_HOME", str(place / "home"))
     monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
@@ -273,7 +273,7 @@ def test_a_full_disk_pauses_the_job_and_resume_works_when_there_is_room(
     job = _submit(tiny, answers, settings={**LONG, "max_steps": 200})
     _until(lambda: (job.view().step or 0) >= 12)
     filler = small_disk / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
             file.write(bytes(65536))
             file.flush()

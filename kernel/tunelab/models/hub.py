@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 from tunelab.errors import ModelError
 from tunelab.models.find import hub_cache_root
 
+#: The weights, then all else.
 _PATTERNS = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
 
 
@@ -41,8 +42,8 @@ def check(hub_id: str) -> dict[str, Any]:
     return {"params": info.safetensors.total if info.safetensors else None}
 
 
-def download(hub_id: str) -> Path:
-    """Return the folder of a model's files in the hub's cache, brought there if need be.
+def download(hub_id: str, weights: bool = True) -> Path:
+    """Return the folder of a model's files in the hub's cache, brought there if need be, with or without its weights.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def download(hub_id: str) -> Path:
         As `check`.
     """
     with _refusals(hub_id):
-        return Path(snapshot_download(hub_id, allow_patterns=_PATTERNS, etag_timeout=5))
+        return Path(snapshot_download(hub_id, allow_patterns=_PATTERNS[not weights :], etag_timeout=5))
 
 
 @contextmanager

@@ -54,6 +54,11 @@ def run(context: Context) -> None:
         trainer = trainers.build(spec, aside, context.say)
     # What the machine chose is part of the job: a recovery and a replay of the spec do the same.
     spec = trainer.spec
+    for warning in trainer.warnings:
+        context.say(warning, "warning")
+    if overlap := folder.facts().get("overlap"):
+        rows = "1 held-out row has a prompt" if overlap == 1 else f"{overlap:,} held-out rows have a prompt"
+        context.say(f"{rows} that is trained on as well, so held-out figures look better than they are", "warning")
     folder.write_spec(spec.model_dump(mode="json"))
     if context.stop.is_set():
         raise Stopped

@@ -16,7 +16,7 @@ import torch
 from tunelab import task
 from tunelab.jobs.prepare import evaluations, steps
 from tunelab.spec import CustomizeSpec
-from tunelab.training import fit
+from tunelab.training import fit, masks
 from tunelab.training import trainer as trainers
 from tunelab.training.batches import TokenBatches
 
@@ -42,6 +42,8 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     held = [_length(row) for row in trainer.eval_dataset] if trainer.eval_dataset is not None else []
     cut = [length for length in lengths + held if length > limit]
     trainer.args.max_length = settings.get("max_length")
+    # Without the length no answer was cut off.
+    masks.check(trainer, resolved.dataset, resolved.model)
     costs = [min(trainer.length_of(row), 2 * limit) for row in trainer.train_dataset]
     held_costs = [min(trainer.length_of(row), 2 * limit) for row in trainer.eval_dataset or ()]
 

@@ -12,23 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import peft
 import torch
 import transformers
+from datasets import Dataset as Table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from trl import DPOConfig, SFTConfig, SFTTrainer
 
 from tunelab.data import Dataset
-from tunelab.errors import ModelError, SpecError
+from tunelab.errors import DataError, ModelError, SpecError
 from tunelab.models import find, load
 from tunelab.spec import CustomizeSpec
-from tunelab.training import settle
+from tunelab.training import masks, settle
 from tunelab.training.batches import ByTokens, TokenBatches
 from tunelab.training.fast import Work
 from tunelab.training.need import base
 from tunelab.training.recovery import Recoverable
 from tunelab.training.reference import ReferenceDPOTrainer, References, identity
-from tunelab.training.rows import tables
+from tunelab.training.rows import Reader, has_more, tables
 
 
 class Tuned(Recoverable, ByTokens):
@@ -38,6 +40,14 @@ class Tuned(Recoverable, ByTokens):
     spec: CustomizeSpec
     #: What the fast forward pass counts; None where TRL's own is used.
     work: Work | None = None
+    #: The rows to train on, before TRL's tokenization.
+    given: Table
+    #: What is said of the rows before the first step.
+    warnings: list[str]
+
+    def _prepare_dataset(self, dataset: Table, processing_class: Any, *rest: Any) -> Any:
+        tokenizer = Reader(processing_class) if has_more(dataset) else processing_class
+        return super()._prepare_dataset(dataset, tokenizer, *rest)  # type: ignore[misc]
 
 
 class Sft(Tuned, SFTTrainer):
@@ -59,7 +69,7 @@ class Dpo(Tuned, ReferenceDPOTrainer):
 
 
 #: From so many rows on, tokenizing in several processes is faster by more than it takes to start them.
-_MANY_ROWS = 4000
+MANY_ROWS = 4000
 
 #: technique -> TRL's config and trainer. A new technique of TRL's is added here, in `spec` and in `recipes`.
 TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, Sft), "dpo": (DPOConfig, Dpo)}
@@ -92,19 +102,17 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
     model, tokenizer = policy(spec, device, say)
     train, held = tables(spec, tokenizer)
     say(f"tokenizing {len(train):,} rows" + (f" and {len(held):,} held out" if held is not None else ""))
-    _, trainer_class = TRAINERS[spec.technique]
     lora = spec.adapter.type == "lora" and not isinstance(model, peft.PeftModel)
-    try:
-        trainer: Any = trainer_class(
-            model=model,
-            args=arguments(spec, output_dir, has_held_out=held is not None),
-            train_dataset=train,
-            eval_dataset=held,
-            processing_class=tokenizer,
-            peft_config=lora_config(spec) if lora else None,
-        )
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise SpecError(f"TRL refuses these settings: {str(error).splitlines()[0]}") from error
+    trainer = tokenized(
+        spec,
+        model,
+        tokenizer,
+        arguments(spec, output_dir, has_held_out=held is not None),
+        train,
+        held,
+        peft_config=lora_config(spec) if lora else None,
+    )
+    trainer.warnings = masks.check(trainer, spec.dataset, spec.model)
     spec = settle.kernels(trainer, spec, say)
     spec = settle.checkpointing(trainer, spec, say)
     if spec.technique == "dpo":
@@ -114,6 +122,59 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
         trainer.token_batches = TokenBatches(lengths, spec.compute.tokens_per_batch, spec.seed)
     trainer.spec = spec
     return trainer  # type: ignore[no-any-return]
+
+
+def tokenized(
+    spec: CustomizeSpec,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: transformers.TrainingArguments,
+    train: Table,
+    held: Table | None = None,
+    peft_config: peft.LoraConfig | None = None,
+) -> Any:
+    """Return TRL's trainer with the rows tokenized, as it makes them.
+
+    Raises
+    ------
+    SpecError
+        If TRL refuses the settings.
+    DataError
+        If the chat template refuses a row, or marks no answer in it.
+    """
+    _, trainer_class = TRAINERS[spec.technique]
+    try:
+        trainer: Any = trainer_class(
+            model=model,
+            args=settings,
+            train_dataset=train,
+            eval_dataset=held,
+            processing_class=tokenizer,
+            peft_config=peft_config,
+        )
+    except jinja2.TemplateError as error:
+        refused = masks.refused_row(train, tokenizer)
+        raise DataError(
+            f"The chat template of {spec.model} refuses {refused} of {spec.dataset}. Change the turns of the row, "
+            "leave it out, or use a model whose template takes them."
+        ) from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        if "not training-compatible" in str(error):
+            raise SpecError(
+                f"hyperparameters.assistant_only_loss: the chat template of {spec.model} does not mark what the "
+                "assistant says, and TRL knows no other version of it. Leave it out, or give the rows as prompt and "
+                "completion, of which only the completion is trained on."
+            ) from error
+        raise SpecError(f"TRL refuses these settings: {str(error).splitlines()[0]}") from error
+    except RuntimeError as error:
+        if "no assistant tokens" not in str(error):
+            raise
+        raise DataError(
+            f"With assistant_only_loss the chat template of {spec.model} marks no token of an answer in a row of "
+            f"{spec.dataset}, which would not be trained on. Leave assistant_only_loss out."
+        ) from error
+    trainer.given = train
+    return trainer
 
 
 def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> None:
@@ -131,7 +192,7 @@ def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> tran
     """Return TRL's config: the spec's hyperparameters, and what tunelab sets itself."""
     config, _ = TRAINERS[spec.technique]
     rows = Dataset.get(spec.dataset).rows
-    processes = spec.compute.threads if rows >= _MANY_ROWS else None
+    processes = spec.compute.threads if rows >= MANY_ROWS else None
     own = {
         "dataset_num_proc": spec.hyperparameters.get("dataset_num_proc", processes),
         "output_dir": str(output_dir),
