@@ -1,4 +1,4 @@
-/** Whether a kernel can show jobs, and what to do where it cannot: the handshake, once a kernel. */
+/** Whether a kernel can show jobs and datasets, and what to do where it cannot: the handshake, once a kernel. */
 import type { Kernel } from '@jupyterlab/services';
 import { Signal, type ISignal } from '@lumino/signaling';
 
@@ -6,7 +6,7 @@ import { CommModel } from './comm';
 import type { MLflowLink } from './widget/model';
 
 /** The protocol of kernel/tunelab/notebook/comms.py that this extension speaks. */
-const PROTOCOL = 2;
+const PROTOCOL = 3;
 /** After so long without an answer a kernel is said to be busy. */
 const PATIENCE_MS = 1500;
 const LOAD = '%load_ext tunelab';

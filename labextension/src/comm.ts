@@ -61,7 +61,7 @@ export class CommModel<T extends object> implements Model<T> {
 
   send(content: Command): void {
     if (!this.kernel.isDisposed && !this.comm.isDisposed) {
-      void this.comm.send(content);
+      void this.comm.send(content as JSONObject);
     }
   }
 

@@ -1,8 +1,9 @@
-/** Writes a new customization notebook through JupyterLab's contents service. */
+/** Writes a new notebook through JupyterLab's contents service. */
 import { PathExt } from '@jupyterlab/coreutils';
+import type { INotebookContent } from '@jupyterlab/nbformat';
 import type { Contents, KernelSpec } from '@jupyterlab/services';
 
-import { customizationNotebook, unusedName, type IKernelSpec } from './notebook';
+import { unusedName } from './notebook';
 
 /**
  * Saves a new notebook in `folder` and returns its path.
@@ -12,13 +13,12 @@ import { customizationNotebook, unusedName, type IKernelSpec } from './notebook'
 export async function createNotebook(
   contents: Contents.IManager,
   folder: string,
-  model: string,
-  kernel?: IKernelSpec
+  content: INotebookContent
 ): Promise<string> {
   const listing = await contents.get(folder, { content: true });
   const siblings = listing.content as Contents.IModel[];
   const path = PathExt.join(folder, unusedName(siblings.map(file => file.name)));
-  await contents.save(path, { type: 'notebook', format: 'json', content: customizationNotebook(model, kernel) });
+  await contents.save(path, { type: 'notebook', format: 'json', content });
   return path;
 }
 

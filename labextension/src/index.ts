@@ -9,11 +9,12 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { DisposableDelegate } from '@lumino/disposable';
 
 import { createNotebook, pythonKernel } from './create';
+import { DatasetTools } from './datasets';
 import { sourceOf } from './follow';
 import { customizeIcon } from './icons';
 import { MLflow } from './mlflow';
-import { DEFAULT_MODEL } from './notebook';
-import { JOB_MIME, JobOutput } from './output';
+import { customizationNotebook, DEFAULT_MODEL } from './notebook';
+import { DATASET_MIME, JOB_MIME, LiveOutput } from './output';
 import { PanelSource, TunelabPanel } from './panel';
 import { LabShell } from './shell';
 
@@ -25,6 +26,8 @@ export namespace CommandIDs {
   export const openPanel = 'tunelab:open-panel';
   /** Opens all of MLflow in a tab. */
   export const openMLflow = 'tunelab:open-mlflow';
+  /** Shows the dialog that creates a dataset, on the file browser's file where it is called from its context menu. */
+  export const createDataset = 'tunelab:create-dataset';
 }
 
 const PLUGIN_ID = 'tunelab:plugin';
@@ -71,7 +74,8 @@ const creation: JupyterFrontEndPlugin<void> = {
           const model = (setting?.composite as string | undefined) ?? DEFAULT_MODEL;
           await serviceManager.kernelspecs.ready;
           const kernel = pythonKernel(serviceManager.kernelspecs.specs);
-          return documents.openOrReveal(await createNotebook(serviceManager.contents, folder, model, kernel));
+          const notebook = customizationNotebook(model, kernel);
+          return documents.openOrReveal(await createNotebook(serviceManager.contents, folder, notebook));
         } catch (error) {
           await showErrorMessage(`Cannot create a notebook in “${folder || '/'}”`, error as Error);
         }
@@ -83,13 +87,21 @@ const creation: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** Jobs live: in the cells' outputs, in the side panel, in tabs; and MLflow. */
+/** Jobs and datasets live: in the cells' outputs, in the side panel, in tabs; and MLflow. */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
-  description: 'Live views of jobs in cells, in a side panel and in tabs; MLflow in tabs.',
+  description: 'Live views of jobs and datasets in cells, in a side panel and in tabs; MLflow in tabs.',
   autoStart: true,
   requires: [INotebookTracker],
-  optional: [ILabShell, ILayoutRestorer, ILauncher, ICommandPalette, ISettingRegistry],
+  optional: [
+    ILabShell,
+    ILayoutRestorer,
+    ILauncher,
+    ICommandPalette,
+    ISettingRegistry,
+    IDocumentManager,
+    IDefaultFileBrowser
+  ],
   activate: async (
     app: JupyterFrontEnd,
     notebooks: INotebookTracker,
@@ -97,27 +109,35 @@ const plugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     launcher: ILauncher | null,
     palette: ICommandPalette | null,
-    registry: ISettingRegistry | null
+    registry: ISettingRegistry | null,
+    documents: IDocumentManager | null,
+    browser: IDefaultFileBrowser | null
   ) => {
     const { commands, serviceManager, shell } = app;
     const mlflow = new MLflow(app);
     const source = new PanelSource(serviceManager, notebooks);
+    const tools = new DatasetTools(app, source, documents, browser);
     // Outputs are drawn while the settings are still on their way.
     const settings = registry?.load(PLUGIN_ID) ?? Promise.resolve(null);
-    const panelHost = new LabShell(app, mlflow, source, settings);
+    const panelHost = new LabShell(app, mlflow, tools, source, settings);
 
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (panel: NotebookPanel) => {
         const { rendermime } = panel.content;
         const own = sourceOf(panel.context.sessionContext);
-        const host = new LabShell(app, mlflow, own, settings);
+        const host = new LabShell(app, mlflow, tools, own, settings);
         rendermime.addFactory(
-          { safe: true, mimeTypes: [JOB_MIME], createRenderer: () => new JobOutput(own, host, rendermime) },
+          {
+            safe: true,
+            mimeTypes: [JOB_MIME, DATASET_MIME],
+            createRenderer: () => new LiveOutput(own, host, rendermime)
+          },
           // Before ipywidgets' own renderer, which is at -10.
           -20
         );
         return new DisposableDelegate(() => {
           rendermime.removeMimeType(JOB_MIME);
+          rendermime.removeMimeType(DATASET_MIME);
         });
       }
     });
@@ -134,7 +154,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     commands.addCommand(CommandIDs.openPanel, {
       label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),
-      caption: 'Show the side panel with the jobs of the workspace',
+      caption: 'Show the side panel with the jobs and datasets of the workspace',
       describedBy: { args: IN_PALETTE },
       execute: () => {
         shell.activateById(panel.id);
@@ -153,8 +173,24 @@ const plugin: JupyterFrontEndPlugin<void> = {
         }
       }
     });
+    commands.addCommand(CommandIDs.createDataset, {
+      label: args => (args.isPalette ? 'Create Dataset' : 'Create dataset…'),
+      caption: 'Check every row of a file and keep it as a dataset',
+      icon: args => (args.isPalette ? undefined : customizeIcon),
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: {
+            isContextMenu: { type: 'boolean', description: 'Whether the file browser’s file is meant' },
+            ...IN_PALETTE.properties
+          }
+        }
+      },
+      isVisible: args => !args.isContextMenu || tools.selected() !== null,
+      execute: args => tools.create(panelHost, args.isContextMenu ? tools.selected() : null)
+    });
     launcher?.add({ command: CommandIDs.openMLflow, category: CATEGORY });
-    for (const command of [CommandIDs.openPanel, CommandIDs.openMLflow]) {
+    for (const command of [CommandIDs.openPanel, CommandIDs.openMLflow, CommandIDs.createDataset]) {
       palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
     }
 

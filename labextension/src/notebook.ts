@@ -17,6 +17,25 @@ export interface IKernelSpec {
  * @param kernel - without one JupyterLab asks when the notebook opens
  */
 export function customizationNotebook(model: string, kernel?: IKernelSpec): INotebookContent {
+  return notebook(
+    'Point `dataset` at your own pairs of a preferred and a rejected answer, then run the cells.',
+    [
+      '%%customize',
+      'name: my-model',
+      `model: ${yamlString(model)}`,
+      'technique: dpo',
+      'dataset: pairs.jsonl  # prompt, chosen, rejected'
+    ].join('\n'),
+    kernel
+  );
+}
+
+/** A notebook with a cell that customizes a model, such as a dataset's view has, ready to run. */
+export function notebookWith(cell: string, kernel?: IKernelSpec): INotebookContent {
+  return notebook('Choose the model and its name, then run the cells.', cell.trimEnd(), kernel);
+}
+
+function notebook(first: string, cell: string, kernel?: IKernelSpec): INotebookContent {
   return {
     nbformat: 4,
     nbformat_minor: 5,
@@ -24,21 +43,10 @@ export function customizationNotebook(model: string, kernel?: IKernelSpec): INot
     cells: [
       markdown(
         'intro',
-        '# Customize a model\n\n' +
-          'Point `dataset` at your own pairs of a preferred and a rejected answer, then run the cells. ' +
-          'The job trains in the background and shows its progress here.'
+        `# Customize a model\n\n${first} The job trains in the background and shows its progress here.`
       ),
       code('load', '%load_ext tunelab'),
-      code(
-        'customize',
-        [
-          '%%customize',
-          'name: my-model',
-          `model: ${yamlString(model)}`,
-          'technique: dpo',
-          'dataset: pairs.jsonl  # prompt, chosen, rejected'
-        ].join('\n')
-      ),
+      code('customize', cell),
       code('jobs', 'import tunelab as tl\n\ntl.jobs()')
     ]
   };

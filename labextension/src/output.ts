@@ -1,23 +1,29 @@
-/** A job in a cell's output: live while its kernel can show it, else as it was saved. */
+/** A job or a dataset in a cell's output: live while its kernel can show it, else as it was saved. */
 import { MimeModel, type IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
-import { JobHost } from './jobhost';
+import { DatasetHost } from './datasethost';
 import type { Source } from './follow';
+import { JobHost } from './jobhost';
 import type { Shell } from './widget/shell';
 
 /** What a job's output holds: the job's id. Kernel: notebook/display.py. */
 export const JOB_MIME = 'application/vnd.tunelab.job+json';
+/** What a dataset's output holds: `NAME@VERSION`. */
+export const DATASET_MIME = 'application/vnd.tunelab.dataset+json';
 /** The types that are live, or nothing. */
-const OURS = [JOB_MIME, 'application/vnd.jupyter.widget-view+json'];
+const OURS = [JOB_MIME, DATASET_MIME, 'application/vnd.jupyter.widget-view+json'];
 
-/** Draws `{job: ID}`. It is safe in any notebook: an id is all it takes from the file, and pictures are drawn as images. */
-export class JobOutput extends Widget implements IRenderMime.IRenderer {
-  private host: JobHost | null = null;
+/**
+ * Draws `{job: ID}` or `{dataset: NAME@VERSION}`. It is safe in any notebook: a name is all it takes from the file, and
+ * pictures are drawn as images.
+ */
+export class LiveOutput extends Widget implements IRenderMime.IRenderer {
+  private host: (Widget & { readonly isLive: boolean }) | null = null;
   private saved: Widget | null = null;
-  private job = '';
+  private name = '';
 
   constructor(
     private readonly source: Source,
@@ -30,26 +36,33 @@ export class JobOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { job } = model.data[JOB_MIME] as { job: string };
-    if (job !== this.job) {
-      this.job = job;
+    const { job = '', dataset = '' } = { ...asked(model, JOB_MIME), ...asked(model, DATASET_MIME) };
+    const name = job || dataset;
+    if (name !== this.name) {
+      this.name = name;
       this.host?.dispose();
-      const host = new JobHost(job, this.source, this.shell);
+      const host = job ? this.jobHost(job, model) : new DatasetHost(dataset, this.source, this.shell);
       this.host = host;
       host.hide();
       (this.layout as PanelLayout).addWidget(host);
-      host.shown.connect((_, live) => {
+      const showLive = (_: unknown, live: boolean) => {
         host.setHidden(!live);
         this.saved?.setHidden(live);
-      });
-      host.ended.connect((_, picture) => {
-        keep(model, picture);
-      });
+      };
+      host.shown.connect(showLive);
     }
     await this.drawSaved(model);
   }
 
-  /** What the file has of the job besides its id: the picture, a table, or text. */
+  private jobHost(job: string, model: IRenderMime.IMimeModel): JobHost {
+    const host = new JobHost(job, this.source, this.shell);
+    host.ended.connect((_, picture) => {
+      keep(model, picture);
+    });
+    return host;
+  }
+
+  /** What the file has of it besides its name: the picture, a table, or text. */
   private async drawSaved(model: IRenderMime.IMimeModel): Promise<void> {
     const data = Object.fromEntries(Object.entries(model.data).filter(([type]) => !OURS.includes(type)));
     const mimeType = this.rendermime.preferredMimeType(data, model.trusted ? 'any' : 'ensure');
@@ -64,6 +77,10 @@ export class JobOutput extends Widget implements IRenderMime.IRenderer {
     (this.layout as PanelLayout).insertWidget(0, renderer);
     await renderer.renderModel(new MimeModel({ data, trusted: model.trusted }));
   }
+}
+
+function asked(model: IRenderMime.IMimeModel, type: string): { job?: string; dataset?: string } {
+  return (model.data[type] ?? {}) as { job?: string; dataset?: string };
 }
 
 /** Puts the picture of an ended job into the notebook's model, from where it is saved. */

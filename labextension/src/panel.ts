@@ -1,4 +1,4 @@
-/** The side panel: the jobs of the current notebook's kernel, or of a kernel of its own, and what to do without one. */
+/** The side panel: jobs and datasets by the current notebook's kernel, or a kernel of its own, and what to do without. */
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { ServiceManager, Session } from '@jupyterlab/services';
 import { Signal, type ISignal } from '@lumino/signaling';
@@ -11,9 +11,10 @@ import { pythonKernel } from './create';
 import { sourceOf, type Source } from './follow';
 import { customizeIcon } from './icons';
 import { sentence } from './sentences';
-import type { ListTraits } from './widget/model';
+import type { DatasetsTraits, ListTraits } from './widget/model';
 import type { PanelState } from './widget/PanelView';
 import type { Shell } from './widget/shell';
+import type { KernelState } from './widget/Waiting';
 
 /** The panel's id in the page. */
 export const PANEL_ID = 'tunelab-panel';
@@ -120,13 +121,38 @@ export class PanelSource implements Source {
   }
 }
 
-/** The panel: a list of jobs, or a sentence and a button. */
+/** How the panel's kernel stands, in words, with the button that helps. */
+export function stateOf(source: PanelSource): KernelState {
+  const attachment = source.attachment;
+  const ready = attachment?.status === 'ready';
+  const said = sentence(source.notebook, attachment, source.failure);
+  return {
+    kernel: source.notebook?.split('/').pop() ?? 'Own kernel',
+    tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
+    sentence: ready ? null : said.text,
+    action: !said.action
+      ? null
+      : {
+          label: said.action,
+          run: () => {
+            if (attachment && attachment.status !== 'dead') {
+              void attachment.load();
+            } else {
+              source.restartOwn();
+            }
+          }
+        }
+  };
+}
+
+/** The panel: lists of jobs and datasets, or a sentence and a button. */
 export class TunelabPanel extends Widget {
   private loading: Promise<typeof import('./widget/mount')> | null = null;
   private draw: ((state: PanelState) => void) | null = null;
   private undo: (() => void) | null = null;
   private jobs: CommModel<ListTraits> | null = null;
-  private jobsOf: Attachment | null = null;
+  private datasets: CommModel<DatasetsTraits> | null = null;
+  private listsOf: Attachment | null = null;
 
   constructor(
     private readonly source: PanelSource,
@@ -158,7 +184,7 @@ export class TunelabPanel extends Widget {
 
   override dispose(): void {
     this.undo?.();
-    this.jobs?.close();
+    this.closeLists();
     Signal.clearData(this);
     super.dispose();
   }
@@ -180,38 +206,30 @@ export class TunelabPanel extends Widget {
     }
     const attachment = this.source.attachment;
     const ready = attachment?.status === 'ready';
-    if (attachment !== this.jobsOf || !ready) {
-      this.jobs?.close();
-      this.jobs = null;
-      this.jobsOf = null;
+    if (attachment !== this.listsOf || !ready) {
+      this.closeLists();
     }
     if (ready && !this.jobs) {
-      this.jobs = new CommModel<ListTraits>(attachment.kernel, { view: 'jobs' });
-      this.jobsOf = attachment;
-      this.jobs.on('change:jobs', () => {
+      const redraw = () => {
         this.refresh();
-      });
+      };
+      this.jobs = new CommModel<ListTraits>(attachment.kernel, { view: 'jobs' });
+      this.jobs.on('change:jobs', redraw);
+      this.datasets = new CommModel<DatasetsTraits>(attachment.kernel, { view: 'datasets' });
+      this.datasets.on('change:datasets', redraw);
+      this.listsOf = attachment;
     }
-    const { source } = this;
-    const said = sentence(source.notebook, attachment, source.failure);
     this.draw({
-      kernel: source.notebook?.split('/').pop() ?? 'Own kernel',
-      tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
-      sentence: ready ? null : said.text,
-      action: !said.action
-        ? null
-        : {
-            label: said.action,
-            run: () => {
-              if (attachment && attachment.status !== 'dead') {
-                void attachment.load();
-              } else {
-                source.restartOwn();
-              }
-            }
-          },
+      ...stateOf(this.source),
       mlflow: attachment?.answer?.mlflow ?? null,
-      jobs: this.jobs?.get('jobs') ? this.jobs : null
+      jobs: this.jobs?.get('jobs') ? this.jobs : null,
+      datasets: this.datasets?.get('datasets') ? this.datasets : null
     });
+  }
+
+  private closeLists(): void {
+    this.jobs?.close();
+    this.datasets?.close();
+    this.jobs = this.datasets = this.listsOf = null;
   }
 }

@@ -1,16 +1,20 @@
-/** JupyterLab as the views' host: tabs, MLflow, settings. */
+/** JupyterLab as the views' host: tabs, files, notebooks, MLflow, settings. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import type { Widget } from '@lumino/widgets';
 
+import { DatasetHost, openDataset } from './datasethost';
+import type { DatasetTools } from './datasets';
 import type { Source } from './follow';
 import { customizeIcon } from './icons';
-import { JobHost, openJob } from './jobhost';
+import { JobHost, kernelOf, openJob } from './jobhost';
 import type { MLflow } from './mlflow';
-import type { JobTraits, MLflowLink, Model } from './widget/model';
+import { DEFAULT_MODEL } from './notebook';
+import type { DatasetTraits, JobTraits, MLflowLink, Model } from './widget/model';
 import type { Shell, ViewSettings } from './widget/shell';
 
-const DEFAULTS: ViewSettings = { refresh: 100, charts: {} };
+const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: DEFAULT_MODEL };
 
 /** The host of the views that draw from `source`. */
 export class LabShell implements Shell {
@@ -20,6 +24,7 @@ export class LabShell implements Shell {
   constructor(
     private readonly app: JupyterFrontEnd,
     private readonly mlflow: MLflow,
+    private readonly tools: DatasetTools,
     private readonly source: Source,
     settings: Promise<ISettingRegistry.ISettings | null>
   ) {
@@ -36,28 +41,42 @@ export class LabShell implements Shell {
   }
 
   openModel(job: string): Model<JobTraits> & { close(): void } {
-    const attachment = this.source.attachment;
-    if (!attachment) {
-      throw new Error('There is no kernel.');
-    }
-    return openJob(attachment.kernel, job);
+    return openJob(kernelOf(this.source), job);
   }
 
   openTab(job: string, name: string): void {
-    const id = `tunelab-job-${job}`;
-    const { shell } = this.app;
-    const open = [...shell.widgets('main')].find(widget => widget.id === id);
-    if (!open) {
-      const tab = new MainAreaWidget({ content: new JobHost(job, this.source, this) });
-      tab.id = id;
-      tab.title.label = name;
-      tab.title.caption = `Job ${job}`;
-      tab.title.icon = customizeIcon;
-      tab.title.closable = true;
-      tab.content.addClass('tunelab-tab');
-      shell.add(tab, 'main', { mode: 'tab-after' });
-    }
-    shell.activateById(id);
+    this.tab(`tunelab-job-${job}`, name, `Job ${job}`, () => new JobHost(job, this.source, this));
+  }
+
+  openDataset(dataset: string): Model<DatasetTraits> & { close(): void } {
+    return openDataset(kernelOf(this.source), dataset, this.current.defaultModel);
+  }
+
+  openDatasetTab(dataset: string): void {
+    const id = `tunelab-dataset-${dataset}`;
+    this.tab(id, dataset, `Dataset ${dataset}`, () => {
+      const host = new DatasetHost(dataset, this.source, this);
+      host.deleted.connect(() => {
+        [...this.app.shell.widgets('main')].find(widget => widget.id === id)?.dispose();
+      });
+      return host;
+    });
+  }
+
+  createDataset(source?: string): void {
+    void this.tools.create(this, source ?? null);
+  }
+
+  chooseFile(): Promise<string | null> {
+    return this.tools.choose();
+  }
+
+  uploadDataset(files: readonly File[]): Promise<string | null> {
+    return this.tools.upload(this, files);
+  }
+
+  openCell(cell: string): Promise<string | null> {
+    return this.tools.openCell(cell);
   }
 
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {
@@ -73,5 +92,21 @@ export class LabShell implements Shell {
     return () => {
       this.listeners.delete(changed);
     };
+  }
+
+  /** Shows a tab of the main area, made where it is not open yet. */
+  private tab(id: string, label: string, caption: string, make: () => Widget): void {
+    const { shell } = this.app;
+    if (![...shell.widgets('main')].some(widget => widget.id === id)) {
+      const tab = new MainAreaWidget({ content: make() });
+      tab.id = id;
+      tab.title.label = label;
+      tab.title.caption = caption;
+      tab.title.icon = customizeIcon;
+      tab.title.closable = true;
+      tab.content.addClass('tunelab-tab');
+      shell.add(tab, 'main', { mode: 'tab-after' });
+    }
+    shell.activateById(id);
   }
 }

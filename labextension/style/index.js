@@ -1,2 +1,3 @@
 import './base.css';
 import '../src/widget/widget.css';
+import '../src/widget/datasets.css';

@@ -2,6 +2,7 @@ import type { Contents, KernelSpec } from '@jupyterlab/services';
 import { expect, test } from 'vitest';
 
 import { createNotebook, pythonKernel } from '../../labextension/src/create';
+import { customizationNotebook } from '../../labextension/src/notebook';
 
 /** A folder's contents, as far as creating a notebook asks for them. */
 function folder(...names: string[]): { contents: Contents.IManager; saved: string[] } {
@@ -22,7 +23,7 @@ test.each([
   ['deep/down', ['customize.ipynb'], 'deep/down/customize-1.ipynb']
 ])('in folder %j beside %j the notebook is saved as %s', async (path, names, expected) => {
   const { contents, saved } = folder(...names);
-  expect(await createNotebook(contents, path, 'm')).toBe(expected);
+  expect(await createNotebook(contents, path, customizationNotebook('m'))).toBe(expected);
   expect(saved).toEqual([expected]);
 });
 

@@ -1,7 +1,7 @@
 /** Models that tests drive by hand, in the place of anywidget's and of a comm's. */
 import { act } from '@testing-library/react';
 
-import type { Command, Model, Stretch } from '../../labextension/src/widget/model';
+import type { Command, Message, Model, Stretch } from '../../labextension/src/widget/model';
 
 type Listener = (...args: never[]) => void;
 
@@ -44,7 +44,17 @@ export class TestModel<T extends object> implements Model<T> {
 
   /** Says why something could not be done, as the kernel does. */
   notice(text: string): void {
-    this.tell('msg:custom', { type: 'notice', text }, []);
+    this.message({ type: 'notice', text });
+  }
+
+  /** Sends what is no trait, such as rows. */
+  message(content: Message): void {
+    this.tell('msg:custom', content, []);
+  }
+
+  /** Says that there is no such thing to show. */
+  refuse(reason: string): void {
+    this.tell('refused', reason);
   }
 
   /** How many callbacks there are for an event. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { customizationNotebook, DEFAULT_MODEL, unusedName } from '../../labextension/src/notebook';
+import { customizationNotebook, DEFAULT_MODEL, notebookWith, unusedName } from '../../labextension/src/notebook';
 
 const cells = (model: string) => customizationNotebook(model).cells.map(cell => cell.source as string);
 
@@ -40,6 +40,16 @@ describe('a customization notebook', () => {
     expect([nbformat, nbformat_minor]).toEqual([4, 5]);
     expect(new Set(cells.map(cell => cell.id)).size).toBe(cells.length);
   });
+});
+
+test('a notebook with a cell of a dataset loads the extension and has that cell', () => {
+  const cell = '%%customize\nname: chatty\nmodel: smollm2-135m\ntechnique: dpo\ndataset: human-like@2\n';
+  const code = notebookWith(cell).cells.filter(each => each.cell_type === 'code');
+  expect(code.map(each => each.source)).toEqual([
+    '%load_ext tunelab',
+    cell.trimEnd(),
+    'import tunelab as tl\n\ntl.jobs()'
+  ]);
 });
 
 test.each<[string[], string]>([

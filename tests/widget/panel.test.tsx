@@ -1,68 +1,26 @@
 import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-import type { JobRow, JobTraits, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
+import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
 import { mountPanel } from '../../labextension/src/widget/mount';
 import type { PanelState } from '../../labextension/src/widget/PanelView';
-import type { Shell, ViewSettings } from '../../labextension/src/widget/shell';
 import { TestModel } from './models';
+import { TestShell } from './shell';
 import { snapshot } from './snapshot';
 
-/** A job's model as the host opens it: empty until the kernel answers. */
-class OpenedModel extends TestModel<JobTraits> {
-  closed = false;
-
-  constructor(readonly job: string) {
-    super({} as JobTraits);
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  answer(changes: Partial<JobRow> = {}): void {
-    this.update({ snapshot: snapshot({ id: this.job, ...changes }), cell: '%%customize\n', mlflow: null });
-  }
-}
-
-const SETTINGS: ViewSettings = { refresh: 100, charts: {} };
-
-/** A host that keeps what views ask of it. */
-class TestShell implements Shell {
-  readonly models: OpenedModel[] = [];
-  readonly asked: unknown[][] = [];
-  refused: string | null = null;
-
-  openModel(job: string): OpenedModel {
-    const model = new OpenedModel(job);
-    this.models.push(model);
-    return model;
-  }
-
-  openTab(job: string, name: string): void {
-    this.asked.push(['tab', job, name]);
-  }
-
-  openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {
-    this.asked.push(['mlflow', link, title]);
-    return Promise.resolve(this.refused);
-  }
-
-  settings(): ViewSettings {
-    return SETTINGS;
-  }
-
-  onSettings() {
-    return () => undefined;
-  }
-
-  /** The models that are open now: React's strict mode opens each twice. */
-  get open(): OpenedModel[] {
-    return this.models.filter(model => !model.closed);
-  }
-}
-
 const NOW = Date.parse('2026-03-16T12:00:00Z');
+const DATASET: DatasetRow = {
+  name: 'human-like',
+  version: 2,
+  versions: [2, 1],
+  technique: 'dpo',
+  rows: 10_003,
+  form: ['prompt', 'chosen', 'rejected'],
+  source: 'pairs.jsonl',
+  creator: 'ada',
+  created: '2026-03-16T11:00:00+00:00',
+  warnings: 1
+};
 const LINK = { url: null, command: 'mlflow server --port 5000', artifacts: null, experiment_id: null, run_id: null };
 
 let el: HTMLElement;
@@ -88,6 +46,7 @@ const row = (changes: Partial<JobRow> = {}): JobRow => ({ ...snapshot(changes), 
 
 function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
   const model = jobs && new TestModel<ListTraits>({ jobs });
+  const datasets = jobs && new TestModel<DatasetsTraits>({ datasets: [DATASET] });
   const [paint, unmount] = mountPanel(el, shell);
   const draw = (changes: Partial<PanelState>) => {
     const drawn: PanelState = {
@@ -97,6 +56,7 @@ function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
       action: null,
       mlflow: LINK,
       jobs: model,
+      datasets,
       ...changes
     };
     act(() => {
@@ -352,6 +312,54 @@ describe('a job that is opened', () => {
     shell.open[0]!.answer();
     fireEvent.click(button('Cancel'));
     expect(shell.open[0]!.sent).toContainEqual({ type: 'cancel' });
+  });
+});
+
+describe('the tabs', () => {
+  const tab = (name: string) => screen.getByRole('tab', { name });
+  const selected = () => screen.getAllByRole('tab').filter(each => each.getAttribute('aria-selected') === 'true');
+  const zone = () => el.querySelector<HTMLElement>('.tunelab-drop')!;
+
+  test('show jobs first, and datasets when they are asked for', () => {
+    show([row()]);
+    expect(selected()).toEqual([tab('Jobs')]);
+    expect(screen.queryByRole('button', { name: 'Create dataset…' })).toBeNull();
+    fireEvent.click(tab('Datasets'));
+    expect(selected()).toEqual([tab('Datasets')]);
+    expect(screen.queryByRole('list', { name: 'Jobs' })).toBeNull();
+    expect(screen.getByRole('tabpanel', { name: 'Datasets' }).textContent).toContain('human-like');
+    fireEvent.click(button('Create dataset…'));
+    expect(shell.asked).toEqual([['create', undefined]]);
+  });
+
+  test('are gone through by the arrows, and are one stop of Tab', () => {
+    show([row()]);
+    fireEvent.keyDown(tab('Jobs'), { key: 'ArrowRight' });
+    expect(selected()).toEqual([tab('Datasets')]);
+    expect(document.activeElement).toBe(tab('Datasets'));
+    expect(screen.getAllByRole('tab').map(each => each.tabIndex)).toEqual([-1, 0]);
+    fireEvent.keyDown(tab('Datasets'), { key: 'ArrowLeft' });
+    expect(selected()).toEqual([tab('Jobs')]);
+  });
+
+  test('take files that are dropped on the datasets, and say why they cannot', async () => {
+    show([row()]);
+    fireEvent.click(tab('Datasets'));
+    const file = new File(['a'], 'rows.txt');
+    fireEvent.dragOver(zone(), { dataTransfer: { types: ['Files'], files: [] } });
+    expect(zone().dataset.over).toBe('true');
+    shell.refused = 'Datasets are made from other files.';
+    fireEvent.drop(zone(), { dataTransfer: { types: ['Files'], files: [file] } });
+    expect(zone().dataset.over).toBe('false');
+    expect(shell.asked).toEqual([['upload', [file]]]);
+    expect(await screen.findByText('Datasets are made from other files.')).toBeTruthy();
+  });
+
+  test('let go what is dragged and is no file', () => {
+    show([row()]);
+    fireEvent.click(tab('Datasets'));
+    fireEvent.dragOver(zone(), { dataTransfer: { types: ['text/plain'], files: [] } });
+    expect(zone().dataset.over).toBe('false');
   });
 });
 

@@ -1,8 +1,8 @@
 """The kernel's end of the JupyterLab extension: one comm a view, opened by the page, on a subshell while cells run.
 
 The extension draws with its own copy of the views, so only data goes over the wire. To the page go
-``{"method": "state", "state": {…}}`` and ``{"method": "message", "content": {…}}``; from it come the commands of
-`tunelab.notebook.live.Live.command`. What cannot be shown is answered with ``{"method": "refused", "reason": …}``.
+``{"method": "state", "state": {…}}`` and ``{"method": "message", "content": {…}}``; from it come the commands that the
+``command`` of each thing on show takes. What cannot be shown is answered with ``{"method": "refused", "reason": …}``.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from typing import Any
 
 from tunelab import workspace
 from tunelab.errors import Error
+from tunelab.notebook.createform import CreateForm
+from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 2
+PROTOCOL = 3
+
+Shown = Live | JobList | DatasetList | DatasetPage | CreateForm
 
 
 class CommView:
     """A view in JupyterLab, at the other end of a comm."""
 
-    def __init__(self, comm: Any, shown: Live | JobList) -> None:
+    def __init__(self, comm: Any, shown: Shown) -> None:
         self.comm = comm
         self.shown = shown
         comm.on_close(lambda _: shown.remove(self))
@@ -38,9 +42,13 @@ class CommView:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
         self.comm.send({"method": "message", "content": {"type": "points", "index": index}}, buffers=[values])
 
+    def message(self, content: dict[str, Any]) -> None:
+        """Take something that is no state, such as rows."""
+        self.comm.send({"method": "message", "content": content})
+
     def notice(self, text: str) -> None:
         """Say why something that this view asked for could not be done."""
-        self.comm.send({"method": "message", "content": {"type": "notice", "text": text}})
+        self.message({"type": "notice", "text": text})
 
 
 def install(ipython: Any) -> None:
@@ -62,10 +70,24 @@ def _opened(comm: Any, message: dict[str, Any]) -> None:
         if asked["view"] == "hello":
             comm.send({"method": "state", "state": _hello()})
             return
-        shown = job_list() if asked["view"] == "jobs" else live(asked["job"])
+        shown = _shown(asked)
         shown.add(CommView(comm, shown))
     except Error as error:
         comm.send({"method": "refused", "reason": str(error)})
+
+
+def _shown(asked: dict[str, Any]) -> Shown:
+    """Return what a view of the page is to show."""
+    match asked["view"]:
+        case "jobs":
+            return job_list()
+        case "datasets":
+            return dataset_list()
+        case "dataset":
+            return DatasetPage(asked["dataset"], asked.get("model"))
+        case "create":
+            return CreateForm(asked.get("source"))
+    return live(asked["job"])
 
 
 def _hello() -> dict[str, Any]:

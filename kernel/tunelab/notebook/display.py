@@ -1,4 +1,4 @@
-"""How jobs show in a cell: live where something can draw, a picture once they have ended, a table elsewhere."""
+"""How jobs and datasets show in a cell: live where something can draw; elsewhere a picture or a table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import Any
 
 from IPython.display import DisplayHandle, display
 
+from tunelab.data import Dataset
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.view import sentence
-from tunelab.models.custom import table
+from tunelab.notebook.datasets import DatasetPage
 from tunelab.notebook.live import live
-from tunelab.notebook.widgets import JobWidget
+from tunelab.notebook.widgets import DatasetWidget, JobWidget
+from tunelab.tables import table
 
 #: What the JupyterLab extension draws, by the job's id alone: it needs no widget, so it outlives the kernel.
 MIME = "application/vnd.tunelab.job+json"
+#: The same of a dataset, by ``NAME@VERSION``.
+DATASET_MIME = "application/vnd.tunelab.dataset+json"
 
 _SHOWN_METRICS = ("loss", "eval_loss", "rewards/margins", "eval_rewards/margins", "mean_token_accuracy", "entropy")
 
@@ -64,18 +68,33 @@ def job_html(job: Job) -> str:
     return table(rows)
 
 
+def show_dataset(dataset: Dataset) -> None:
+    """Display a version of a dataset in the running cell."""
+    widget = DatasetWidget(DatasetPage(str(dataset)))
+    bundle: dict[str, Any] = {**(widget._repr_mimebundle_() or ({}, {}))[0], DATASET_MIME: {"dataset": str(dataset)}}
+    display({**bundle, "text/html": dataset_html(dataset), "text/plain": repr(dataset)}, raw=True)
+
+
+def dataset_html(dataset: Dataset) -> str:
+    """Return a dataset and its report as a small table, for a page where no view is drawn; every text escaped."""
+    told = [("created", f"{dataset.created} by {dataset.creator} from {dataset.source}"), *dataset.report.lines()]
+    return table([{"dataset": name, str(dataset): text} for name, text in told])
+
+
 def _jobs_html(jobs: Jobs) -> str:
     return table(jobs.rows()) if len(jobs) else f"<p>{jobs!r}</p>"
 
 
 def install(ipython: Any) -> None:
-    """Make a shell show jobs by their view, in a kernel; a terminal's shell has their plain text."""
+    """Make a shell show jobs and datasets by their view, in a kernel; a terminal's shell has their plain text."""
     if getattr(ipython, "kernel", None):
         ipython.display_formatter.ipython_display_formatter.for_type(Job, show)
+        ipython.display_formatter.ipython_display_formatter.for_type(Dataset, show_dataset)
     ipython.display_formatter.formatters["text/html"].for_type(Jobs, _jobs_html)
 
 
 def remove(ipython: Any) -> None:
-    """Make a shell show jobs as plain text again."""
-    ipython.display_formatter.ipython_display_formatter.pop(Job, None)
+    """Make a shell show jobs and datasets as plain text again."""
+    for shown in (Job, Dataset):
+        ipython.display_formatter.ipython_display_formatter.pop(shown, None)
     ipython.display_formatter.formatters["text/html"].pop(Jobs, None)

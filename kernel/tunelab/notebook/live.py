@@ -53,6 +53,19 @@ class View(Protocol):
         """Say why something that this view asked for could not be done."""
 
 
+class Watched(Protocol):
+    """What the watching thread looks at: a job, the list of jobs, datasets."""
+
+    def look(self) -> None:
+        """Tell the views what is new."""
+
+    def has_news(self) -> bool:
+        """Return whether there is reason to look before it is due."""
+
+    def wanted(self) -> bool:
+        """Return whether there is anything to come, and anyone to tell."""
+
+
 class Live:
     """One job on show. Get it by `live`; it is safe to use from several threads."""
 
@@ -73,7 +86,7 @@ class Live:
             self._views.append(view)
             view.state(**self._shown)
             view.points(*pack(self.curves))
-        _watch(self, _LOOK_EVERY_S)
+        watch(self, _LOOK_EVERY_S)
 
     def remove(self, view: View) -> None:
         """Show the job in this view no more."""
@@ -173,7 +186,7 @@ class JobList:
             self.look()
             self._views.append(view)
             view.state(jobs=self._shown)
-        _watch(self, _LIST_EVERY_S)
+        watch(self, _LIST_EVERY_S)
 
     def remove(self, view: View) -> None:
         """Show the list in this view no more."""
@@ -284,7 +297,8 @@ def job_list() -> JobList:
         return _lists.setdefault(str(workspace.current().root), JobList())
 
 
-def _watch(thing: Live | JobList, every_s: float) -> None:
+def watch(thing: Watched, every_s: float) -> None:
+    """Look at a thing every so many seconds, and at its news at once, for as long as it is wanted."""
     global _thread
     with _guard:
         _watched.setdefault(thing, (every_s, 0.0))
@@ -308,8 +322,8 @@ def _look() -> None:
                 thing.look()
                 _failed.pop(thing, None)
             except Exception:
-                # One job that cannot be read must not stop the others' views; a file that went away is gone next time.
-                logging.getLogger("tunelab").exception("A job cannot be shown")
+                # What cannot be read must not stop the others' views; a file that went away is gone next time.
+                logging.getLogger("tunelab").exception("A view cannot be kept up to date")
                 _failed[thing] = _failed.get(thing, 0) + 1
             with _guard:
                 if thing.wanted() and _failed.get(thing, 0) < _FAILURES:

@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 
 from tunelab.jobs.curves import pack
+from tunelab.notebook.datasets import DatasetPage
 from tunelab.notebook.live import Live
 
 _STATIC = Path(__file__).parents[1] / "static"
@@ -97,6 +98,46 @@ class JobWidget(anywidget.AnyWidget):
         index, values = pack(thinned)
         whole = all(len(curve) <= _POINTS_IN_STATE for curve in curves.values())
         return {"index": index, "values": values, "whole": whole}
+
+
+class DatasetWidget(anywidget.AnyWidget):
+    """The view of one version of a dataset: its report, its rows, and a preview as a model will see them."""
+
+    _esm = _RENDER
+    page = anywidget.WidgetTrait().tag(sync=True)
+    kind = traitlets.Unicode("dataset").tag(sync=True)
+    dataset = traitlets.Dict().tag(sync=True)
+    report = traitlets.Dict().tag(sync=True)
+    cell = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    models: traitlets.List[str] = traitlets.List().tag(sync=True)
+    preview = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    busy = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, shown: DatasetPage) -> None:
+        self._shown = shown
+        super().__init__(page=page(), **shown.state())
+        answer_anywhere(self.comm)
+        self.on_msg(lambda _, content, __: shown.command(self, content))
+        shown.add(self)
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+
+    def message(self, content: dict[str, Any]) -> None:
+        """Take something that is no state, such as rows."""
+        self.send(content)
+
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+        self.message({"type": "notice", "text": text})
+
+    def close(self) -> None:
+        """Close every view of this widget; the dataset stays."""
+        self._shown.remove(self)
+        super().close()
 
 
 _pages: list[Page] = []

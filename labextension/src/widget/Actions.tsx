@@ -2,11 +2,11 @@
 import { useState } from 'react';
 
 import { copyText } from './copy';
-import type { Command, JobSnapshot, JobTraits, MLflowLink, Model } from './model';
+import type { JobCommand, JobSnapshot, JobTraits, MLflowLink, Model } from './model';
 import { useShell } from './shell';
 import { hasEnded } from './states';
 
-type Verb = Exclude<Command['type'], 'points'>;
+type Verb = Exclude<JobCommand['type'], 'points'>;
 
 /** One button that steers a job. */
 interface Control {

@@ -1,4 +1,4 @@
-/** What Python and the page share: the traits of a job's view, the commands it may send, and a hook that reads a trait. */
+/** What Python and the page share: the traits of each view, the commands it may send, and a hook that reads a trait. */
 import { useCallback, useSyncExternalStore } from 'react';
 
 /** A job's state, named as in its journal. */
@@ -109,13 +109,172 @@ export interface ListTraits {
   jobs: readonly JobRow[];
 }
 
-/** What comes besides traits: points, or why something that was asked for could not be done. */
-export type Message =
-  { readonly type: 'points'; readonly index: readonly Stretch[] } | { readonly type: 'notice'; readonly text: string };
+/** One row of a dataset, as its JSON has it. */
+export type Row = Readonly<Record<string, unknown>>;
 
-/** What a view may ask the kernel for. The list of jobs says of which job. */
-export type Command =
+/** One version of a dataset in a list. */
+export interface DatasetRow {
+  readonly name: string;
+  readonly version: number;
+  /** All versions of this name, the newest first. */
+  readonly versions: readonly number[];
+  readonly technique: string;
+  readonly rows: number;
+  /** The fields that the technique reads. */
+  readonly form: readonly string[];
+  readonly source: string;
+  readonly creator: string;
+  /** ISO 8601. */
+  readonly created: string;
+  /** How many kinds of warning its report has. */
+  readonly warnings: number;
+}
+
+/** One kind of thing that a check found. Rows count from 1. */
+export interface Finding {
+  readonly kind: string;
+  readonly severity: 'fault' | 'warning';
+  readonly field: string | null;
+  readonly count: number;
+  /** The first few rows. */
+  readonly rows: readonly number[];
+  readonly message: string;
+  /** What `fix=` takes to mend it, such as `drop-duplicates`. */
+  readonly fix: string | null;
+}
+
+/** What a check of every row found. Kernel: data/report.py. */
+export interface Report {
+  readonly rows: number;
+  readonly faulty: number;
+  readonly technique: string;
+  readonly form: readonly string[];
+  /** The form that was recognized, and each field with what it is made from. */
+  readonly mapping: { readonly name: string; readonly columns: readonly (readonly [field: string, from: string])[] };
+  readonly findings: readonly Finding[];
+  /** What each fix left out or changed, in rows. */
+  readonly fixed: Readonly<Record<string, number>>;
+  readonly classes: readonly (readonly [label: string, rows: number])[] | null;
+}
+
+/** Tokens of one sequence, with whether each is trained on and whether it is a special one. */
+export interface TokenSequence {
+  /** `chosen`, `rejected`, or nothing where there is one sequence a row. */
+  readonly label: string;
+  readonly tokens: readonly (readonly [text: string, trained: 0 | 1, special: 0 | 1])[];
+  readonly length: number;
+  readonly trained: number;
+  /** Tokens that the greatest length cuts off. */
+  readonly cut: number;
+}
+
+/** A dataset as the model will see it. Kernel: data/preview.py. */
+export interface Preview {
+  readonly model: string;
+  readonly technique: string;
+  readonly max_length: number | null;
+  readonly rows: number;
+  /** How many rows the lengths were measured on. */
+  readonly measured: number;
+  readonly lengths: {
+    readonly bins: readonly (readonly [from: number, to: number, count: number])[];
+    readonly median: number;
+    readonly longest: number;
+    readonly cut_rows: number;
+    readonly cut_tokens: number;
+  };
+  readonly end_of_turn: string | null;
+  readonly trains_end: boolean;
+  readonly untrained_rows: number;
+  /** What else there is to know. */
+  readonly notes?: readonly string[];
+  /** Why it cannot be trained on, or null. */
+  readonly problem: string | null;
+  readonly examples: readonly { readonly row: number; readonly sequences: readonly TokenSequence[] }[];
+}
+
+/** The synced traits of the list of datasets: the newest version of each name, the newest first. */
+export interface DatasetsTraits {
+  datasets: readonly DatasetRow[];
+}
+
+/** The synced traits of one dataset's view. */
+export interface DatasetTraits {
+  /** The version with its digest, and what needs it: jobs and versions of models. */
+  dataset: DatasetRow & { readonly digest: string; readonly uses: readonly string[] };
+  report: Report;
+  /** The cell that customizes a model with it; null where it is for evaluation. */
+  cell: string | null;
+  /** The models that a preview can be of, the likeliest first. */
+  models: readonly string[];
+  preview: Preview | null;
+  /** What is being done at the moment, as a sentence. */
+  busy: string | null;
+}
+
+/** The synced traits of the form that creates a dataset. */
+export interface CreateTraits {
+  /** What may be asked for; `fields` has the forms of each technique, the usual one first, `optional` what may be there too. */
+  form: {
+    readonly techniques: readonly string[];
+    readonly fields: Readonly<Record<string, readonly (readonly string[])[]>>;
+    readonly optional: Readonly<Record<string, readonly string[]>>;
+    /** What `fix` takes, with what each does. */
+    readonly fixes: Readonly<Record<string, string>>;
+  };
+  /** The file that was checked last: a path in the kernel's file system, or empty. */
+  source: string;
+  /** The columns of the file's first rows; those in a mapping too, with dots. */
+  columns: readonly string[];
+  /** The first five rows of the file. */
+  sample: readonly Row[];
+  report: Report | null;
+  /** Why the file could not be checked, or the dataset not be made. */
+  refused: string | null;
+  /** Rows so far, while a check runs. */
+  checking: { readonly rows: number } | null;
+  /** Whether the dataset is being made. */
+  creating: boolean;
+  /** `NAME@VERSION` of what was made. */
+  created: string | null;
+  /** A name for it. */
+  name: string;
+}
+
+/** What comes besides traits. */
+export type Message =
+  | { readonly type: 'points'; readonly index: readonly Stretch[] }
+  /** Why something that was asked for could not be done. */
+  | { readonly type: 'notice'; readonly text: string }
+  /** Rows from place `first` on, from 0; long texts are cut. */
+  | { readonly type: 'rows'; readonly first: number; readonly rows: readonly Row[] }
+  | { readonly type: 'deleted' };
+
+/** What a job's view may ask the kernel for. The list of jobs says of which job. */
+export type JobCommand =
   { readonly type: 'pause' | 'resume' | 'move_up' | 'cancel'; readonly job?: string } | { readonly type: 'points' };
+
+/** What a dataset's view may ask for; rows count from 0 here. */
+export type DatasetCommand =
+  | { readonly type: 'rows'; readonly first: number; readonly count: number }
+  | { readonly type: 'preview'; readonly model: string }
+  | { readonly type: 'delete' };
+
+/** What a check needs to know; without a technique the one that the fields fit. */
+interface Asked {
+  readonly source: string;
+  readonly technique: string | null;
+  /** Field to column; empty to have the form recognized. */
+  readonly columns: Readonly<Record<string, string>>;
+}
+
+/** What the form that creates a dataset may ask for. A check ends the one that runs. */
+export type CreateCommand =
+  | (Asked & { readonly type: 'check' })
+  | (Asked & { readonly type: 'create'; readonly name: string; readonly fix: readonly string[] });
+
+/** What a view may ask the kernel for. */
+export type Command = JobCommand | DatasetCommand | CreateCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

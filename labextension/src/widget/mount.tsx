@@ -2,28 +2,51 @@
 import { StrictMode, type ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { CreateView, type CreateState } from './CreateView';
+import { DatasetView } from './DatasetView';
 import { JobView } from './JobView';
-import type { JobTraits, Model } from './model';
+import type { DatasetTraits, JobTraits, Model } from './model';
 import { PanelView, type PanelState } from './PanelView';
 import { ShellContext, type Shell } from './shell';
 
 /** Draws a job's view; returns how to undo it. */
 export function mountJob(el: HTMLElement, model: Model<JobTraits>, shell: Shell | null = null): () => void {
+  return mount(el, inHost(shell, <JobView model={model} />));
+}
+
+/** Draws a dataset's view; returns how to undo it. */
+export function mountDataset(el: HTMLElement, model: Model<DatasetTraits>, shell: Shell | null = null): () => void {
+  return mount(el, inHost(shell, <DatasetView model={model} shell={shell} />));
+}
+
+/** Draws the side panel; returns how to draw it with another state, and how to undo it. */
+export function mountPanel(el: HTMLElement, shell: Shell): [draw: (state: PanelState) => void, undo: () => void] {
+  return redrawn(el, shell, state => <PanelView state={state} shell={shell} />);
+}
+
+/** Draws the dialog that creates a dataset, likewise. */
+export function mountCreate(el: HTMLElement, shell: Shell): [draw: (state: CreateState) => void, undo: () => void] {
+  return redrawn(el, shell, state => <CreateView state={state} />);
+}
+
+function mount(el: HTMLElement, view: ReactElement): () => void {
   const root = createRoot(el);
-  root.render(inHost(shell, <JobView model={model} />));
+  root.render(view);
   return () => {
     root.unmount();
   };
 }
 
-/** Draws the side panel; returns how to draw it with another state, and how to undo it. */
-export function mountPanel(el: HTMLElement, shell: Shell): [draw: (state: PanelState) => void, undo: () => void] {
+function redrawn<S>(
+  el: HTMLElement,
+  shell: Shell,
+  view: (state: S) => ReactElement
+): [draw: (state: S) => void, undo: () => void] {
   const root = createRoot(el);
-  const draw = (state: PanelState) => {
-    root.render(inHost(shell, <PanelView state={state} shell={shell} />));
-  };
   return [
-    draw,
+    state => {
+      root.render(inHost(shell, view(state)));
+    },
     () => {
       root.unmount();
     }

@@ -1,7 +1,7 @@
 /** What the host around the views can do for them; there is none outside JupyterLab. */
 import { createContext, useContext, useSyncExternalStore } from 'react';
 
-import type { JobTraits, MLflowLink, Model } from './model';
+import type { DatasetTraits, JobTraits, MLflowLink, Model } from './model';
 
 /** The settings that reach the views. */
 export interface ViewSettings {
@@ -9,6 +9,8 @@ export interface ViewSettings {
   readonly refresh: number;
   /** The charts that a view opens with, by technique; metrics by TRL's names. */
   readonly charts: Readonly<Record<string, readonly string[]>>;
+  /** The model that a new cell names. */
+  readonly defaultModel: string;
 }
 
 /** The host's side. */
@@ -17,6 +19,18 @@ export interface Shell {
   openModel(job: string): Model<JobTraits> & { close(): void };
   /** Shows a job in a tab of its own. */
   openTab(job: string, name: string): void;
+  /** The view of one version of a dataset, `NAME@VERSION`. Closing is the caller's. */
+  openDataset(dataset: string): Model<DatasetTraits> & { close(): void };
+  /** Shows a dataset in a tab of its own. */
+  openDatasetTab(dataset: string): void;
+  /** Shows the form that creates a dataset, with a file of the kernel's file system or without. */
+  createDataset(source?: string): void;
+  /** Lets the user choose a file; resolves to its path in the kernel's file system, or to null. */
+  chooseFile(): Promise<string | null>;
+  /** Uploads files and shows the form on the first; resolves to null, or to the sentence that says why it cannot. */
+  uploadDataset(files: readonly File[]): Promise<string | null>;
+  /** Opens a new notebook with a cell that customizes a model; resolves to null, or to why it cannot. */
+  openCell(cell: string): Promise<string | null>;
   /** Shows MLflow, at a run if `link` names one; resolves to null, or to the sentence that says why it cannot. */
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null>;
   /** The settings, the same object until they change. */
@@ -27,7 +41,7 @@ export interface Shell {
 
 export const ShellContext = createContext<Shell | null>(null);
 
-const DEFAULTS: ViewSettings = { refresh: 100, charts: {} };
+const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: 'smollm2-135m' };
 const noChange = () => () => undefined;
 
 /** The host, or null outside JupyterLab. */

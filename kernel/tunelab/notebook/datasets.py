@@ -1,0 +1,372 @@
+"""Datasets on show: the list of them as versions come and go, and one version with its report, rows and preview.
+
+What takes long (a preview, rows far down, a deletion) is done in a thread of its own, so that a page's next message is
+heard meanwhile. The folder of the workspace is looked at in the thread that follows the jobs; files are read only where
+a folder has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from tunelab import workspace
+from tunelab.data import Dataset, versions
+from tunelab.errors import Error
+from tunelab.models.find import CATALOG
+from tunelab.notebook import live
+from tunelab.registry import index
+from tunelab.spec import TECHNIQUES
+
+_LOOK_EVERY_S = 0.5
+#: A page asks for no more rows at once, and is given none of a text beyond so many characters.
+_MOST_ROWS = 500
+_SHOWN_CHARACTERS = 2000
+_SHOWN_DEPTH = 12
+#: Greater integers are not exact in a page.
+_EXACT = 2**53
+
+#: The last preview of each version that was seen, by its folder, so that a view that opens again has it.
+_previews: dict[Path, dict[str, Any]] = {}
+
+
+class View(Protocol):
+    """Where state and messages go."""
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+
+    def message(self, content: dict[str, Any]) -> None:
+        """Take something that is no state, such as rows."""
+
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+
+
+class DatasetList:
+    """The newest version of each dataset in the workspace, the newest first."""
+
+    def __init__(self) -> None:
+        self._views: list[View] = []
+        self._rows: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._shown: list[dict[str, Any]] | None = None
+        self._lock = threading.RLock()
+
+    def add(self, view: View) -> None:
+        """Show the list in one more view, from now on."""
+        with self._lock:
+            self.look()
+            self._views.append(view)
+            view.state(datasets=self._shown)
+        live.watch(self, _LOOK_EVERY_S)
+
+    def remove(self, view: View) -> None:
+        """Show the list in this view no more."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+
+    def command(self, view: View, content: dict[str, Any]) -> None:
+        """Do nothing: the list is asked for nothing."""
+
+    def look(self) -> None:
+        """Tell the views of new, changed and removed versions."""
+        with self._lock:
+            with os.scandir(workspace.current().datasets) as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+            self._rows = {name: row for name in names if (row := self._row(name)) is not None}
+            present = [row for _, row in self._rows.values()]
+            present.sort(key=lambda row: (row["created"], row["name"]), reverse=True)
+            if present != self._shown:
+                self._shown = present
+                for view in tuple(self._views):
+                    view.state(datasets=present)
+
+    def has_news(self) -> bool:
+        """Return False: half a second is soon enough."""
+        return False
+
+    def wanted(self) -> bool:
+        """Return whether there is anyone to tell."""
+        return bool(self._views)
+
+    def _row(self, name: str) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+        """Return a name's row and the times of change it is as of; the known one where nothing has changed."""
+        folder = workspace.current().datasets / name
+        known = self._rows.get(name)
+        if known is not None and known[0] == _changed(folder, folder / str(known[1]["version"])):
+            return known
+        try:
+            numbers = versions.numbers(name)
+            if not numbers:
+                return None
+            # Before the files are read: what changes meanwhile is read again.
+            at = _changed(folder, folder / str(numbers[-1]))
+            return at, _described(versions.load(name, numbers[-1]), numbers)
+        except FileNotFoundError:
+            # Deleted while it was looked at.
+            return None
+
+
+class DatasetPage:
+    """One version of a dataset on show.
+
+    Parameters
+    ----------
+    label
+        ``NAME`` or ``NAME@VERSION``.
+    model
+        What a cell with the dataset names, and a preview is of first; without, the catalog's.
+
+    Raises
+    ------
+    DataError
+        If there is no such version.
+    """
+
+    def __init__(self, label: str, model: str | None = None) -> None:
+        self.dataset = Dataset.get(label)
+        self._model = model or next(iter(CATALOG))
+        self._views: list[View] = []
+        self._shown: dict[str, Any] = {"preview": _previews.get(self.dataset.path), "busy": None}
+        self._at: tuple[int, ...] = ()
+        self._is_reading = False
+        self._wanted_rows: list[tuple[int, int]] = []
+        self._is_fetching = False
+        self._lock = threading.RLock()
+
+    def add(self, view: View) -> None:
+        """Show it in a view: what is quickly known at once, the report as soon as it is read."""
+        with self._lock:
+            self._views.append(view)
+            if "report" in self._shown:
+                view.state(**self._shown)
+            self.look()
+        live.watch(self, _LOOK_EVERY_S)
+
+    def remove(self, view: View) -> None:
+        """Show it no more; what has begun is ended by itself."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+            if not self._views:
+                self._wanted_rows.clear()
+
+    def look(self) -> None:
+        """Read again what has changed: the version, its siblings, and who needs it."""
+        with self._lock:
+            at = self._now()
+            if not self._views or self._is_reading or at == self._at:
+                return
+            self._at, self._is_reading = at, True
+        apart(self._read, self._refuse)
+
+    def has_news(self) -> bool:
+        """Return False: half a second is soon enough."""
+        return False
+
+    def wanted(self) -> bool:
+        """Return whether there is anyone to tell."""
+        return bool(self._views)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a view shows, read now."""
+        with self._lock:
+            self._at = self._now()
+        present = self._present()
+        with self._lock:
+            self._shown |= present
+            return dict(self._shown)
+
+    def command(self, view: View, content: dict[str, Any]) -> None:
+        """Do what a view asks for: ``rows``, a ``preview`` of a model, or ``delete``; none of it is waited for."""
+        match content["type"]:
+            case "rows":
+                with self._lock:
+                    self._wanted_rows.append((int(content["first"]), min(int(content["count"]), _MOST_ROWS)))
+                    if self._is_fetching:
+                        return
+                    self._is_fetching = True
+                apart(self._fetch, self._refuse)
+            case "preview":
+                model = str(content["model"])
+                with self._lock:
+                    if self._shown["busy"]:
+                        return
+                    self._tell(busy=f"Looking at the rows as {model} will see them…")
+                apart(lambda: self._preview(model), self._refuse)
+            case "delete":
+                with self._lock:
+                    if self._shown["busy"]:
+                        return
+                    self._tell(busy=f"Deleting {self.dataset}…")
+                apart(self._delete, self._refuse)
+
+    def _read(self) -> None:
+        try:
+            # Looked for first: reading the report of a version that is gone would fail for a lesser reason.
+            if not self.dataset.path.is_dir():
+                self._gone()
+            else:
+                self._tell(**self._present())
+        finally:
+            self._is_reading = False
+
+    def _present(self) -> dict[str, Any]:
+        dataset = self.dataset
+        return {
+            "dataset": _described(dataset, versions.numbers(dataset.name))
+            | {"digest": dataset.digest, "uses": dataset.uses()},
+            # Reading the report brings a version of an earlier release to the present layout, once.
+            "report": dataset.report.as_json(),
+            "cell": _cell(dataset, self._model),
+            "models": list(dict.fromkeys([self._model, *CATALOG, *index.names()])),
+        }
+
+    def _now(self) -> tuple[int, ...]:
+        space = workspace.current()
+        return _changed(self.dataset.path.parent, self.dataset.path, space.jobs, space.index)
+
+    def _fetch(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted_rows:
+                    self._is_fetching = False
+                    return
+                # The latest first: the reader has scrolled on.
+                first, count = self._wanted_rows.pop()
+            try:
+                rows = [plain(row) for row in self.dataset.read(max(0, first), max(0, count))]
+            except BaseException:
+                self._is_fetching = False
+                raise
+            self._send({"type": "rows", "first": first, "rows": rows})
+
+    def _preview(self, model: str) -> None:
+        found = self.dataset.preview(model).as_json()
+        _previews.pop(self.dataset.path, None)
+        _previews[self.dataset.path] = found
+        for path in list(_previews)[:-8]:
+            del _previews[path]
+        self._tell(preview=found, busy=None)
+
+    def _delete(self) -> None:
+        self.dataset.delete()
+        self._gone()
+
+    def _gone(self) -> None:
+        self._send({"type": "deleted"})
+        with self._lock:
+            self._views.clear()
+
+    def _refuse(self, reason: str) -> None:
+        self._tell(busy=None)
+        self._send({"type": "notice", "text": reason})
+
+    def _tell(self, **values: Any) -> None:
+        with self._lock:
+            changed = {
+                key: value for key, value in values.items() if key not in self._shown or self._shown[key] != value
+            }
+            is_first = "report" not in self._shown and "report" in changed
+            self._shown |= changed
+            for view in tuple(self._views) if changed else ():
+                view.state(**(self._shown if is_first else changed))
+
+    def _send(self, content: dict[str, Any]) -> None:
+        with self._lock:
+            for view in tuple(self._views):
+                view.message(content)
+
+
+_lists: dict[str, DatasetList] = {}
+_guard = threading.Lock()
+
+
+def dataset_list() -> DatasetList:
+    """Return the current workspace's datasets on show."""
+    with _guard:
+        return _lists.setdefault(str(workspace.current().root), DatasetList())
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as a page can show it: JSON, texts cut with an ellipsis, what is not exact there as text."""
+    if depth > _SHOWN_DEPTH:
+        return "…"
+    match value:
+        case None | bool():
+            return value
+        case str():
+            # JSON escapes can make halves of characters, which no message can carry.
+            text = value.encode("utf-8", "replace").decode("utf-8")
+            return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+        case int():
+            return value if abs(value) <= _EXACT else str(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case dict():
+            return {str(plain(str(key))): plain(item, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item, depth + 1) for item in value]
+    return plain(str(value))
+
+
+def apart(work: Callable[[], None], refuse: Callable[[str], None]) -> None:
+    """Do work in a thread of its own, and say why where it cannot be done."""
+
+    def run() -> None:
+        try:
+            work()
+        except Error as error:
+            refuse(str(error))
+        except Exception as error:
+            # In a thread nobody else would tell the reader; the log has the whole of it.
+            logging.getLogger("tunelab").exception("A view's wish could not be met")
+            refuse(f"It failed: {type(error).__name__}: {error}")
+
+    threading.Thread(target=run, name="tunelab-desk", daemon=True).start()
+
+
+def _changed(*paths: Path) -> tuple[int, ...]:
+    return tuple(_mtime(path) for path in paths)
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return -1
+
+
+def _described(version: versions.Version, numbers: list[int]) -> dict[str, Any]:
+    """Return a version as a list shows it."""
+    report = workspace.read_json(version.path / "report.json", {"findings": []})
+    return {
+        "name": version.name,
+        "version": version.version,
+        "versions": sorted(numbers, reverse=True),
+        "technique": version.technique,
+        "rows": version.rows,
+        "form": list(version.form),
+        "source": version.source,
+        "creator": version.creator,
+        "created": version.created,
+        "warnings": sum(1 for one in report["findings"] if one["severity"] == "warning"),
+    }
+
+
+def _cell(dataset: Dataset, model: str) -> str | None:
+    if dataset.technique not in TECHNIQUES:
+        return None
+    spec = {"name": dataset.name, "model": model, "technique": dataset.technique, "dataset": str(dataset)}
+    return "%%customize\n" + yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+
+
+__all__ = ["DatasetList", "DatasetPage", "View", "apart", "dataset_list", "plain"]

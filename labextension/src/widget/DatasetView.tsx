@@ -1,0 +1,259 @@
+/** One version of a dataset: what it is, what the check found, its rows, and what a model will see of them. */
+import { useEffect, useRef, useState } from 'react';
+
+import { CopyButton, NoticeBlock, type Notice } from './Actions';
+import { count, formatDate, labelOf, techniqueName } from './datasets';
+import { plainText } from './format';
+import { useTrait, type DatasetTraits, type Message, type Model } from './model';
+import { PreviewView } from './PreviewView';
+import { ReportView } from './ReportView';
+import { RowsTable } from './RowsTable';
+import type { Shell } from './shell';
+
+interface DatasetViewProps {
+  readonly model: Model<DatasetTraits>;
+  readonly shell: Shell | null;
+  /** Whether the view may open itself in a tab: in the panel, not in a tab or a cell. */
+  readonly canOpenTab?: boolean;
+  /** Shows another version in this one's place; without, it opens in a tab. */
+  readonly onVersion?: (dataset: string) => void;
+  readonly onDeleted?: () => void;
+}
+
+/** The card of one version. */
+export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDeleted }: DatasetViewProps) {
+  const dataset = useTrait(model, 'dataset');
+  const report = useTrait(model, 'report');
+  const busy = useTrait(model, 'busy');
+  const [notice, setNotice] = useState<Notice | null>(null);
+  const [isDeleted, setDeleted] = useState(false);
+  const [target, setTarget] = useState<{ readonly row: number } | null>(null);
+  // What is said stands where it was asked for.
+  const [place, setPlace] = useState<'top' | 'preview'>('top');
+  const answered = (answer: Notice | null) => {
+    setNotice(answer);
+    setPlace('top');
+  };
+  const table = useRef<HTMLElement>(null);
+  // What the kernel could not do that this view asked for, and that the version is gone.
+  useEffect(() => {
+    const heard = (message: Message) => {
+      if (message.type === 'notice') {
+        setNotice({ text: plainText(message.text) });
+      } else if (message.type === 'deleted') {
+        setDeleted(true);
+        onDeleted?.();
+      }
+    };
+    model.on('msg:custom', heard);
+    return () => {
+      model.off('msg:custom', heard);
+    };
+  }, [model, onDeleted]);
+  const label = plainText(labelOf(dataset));
+  if (isDeleted) {
+    return (
+      <div className="tunelab">
+        <p className="tunelab-empty" role="status">
+          {label} was deleted.
+        </p>
+      </div>
+    );
+  }
+  const showVersion =
+    onVersion ??
+    (shell
+      ? (other: string) => {
+          shell.openDatasetTab(other);
+        }
+      : null);
+  const said = (
+    <>
+      <div role="status" className="tunelab-busy">
+        {busy !== null && plainText(busy)}
+      </div>
+      {notice && (
+        <NoticeBlock
+          notice={notice}
+          onClose={() => {
+            setNotice(null);
+          }}
+        />
+      )}
+    </>
+  );
+  const subject = [techniqueName(dataset.technique), count(dataset.rows, 'row')];
+  // Where rows were left out, the stored ones have other numbers than the report's.
+  const isWhole = Object.entries(report.fixed).every(([fix, rows]) => fix === 'redact' || rows === 0);
+  return (
+    <div className="tunelab">
+      <section className="tunelab-card tunelab-dataset-card" role="region" aria-label={`Dataset ${label}`}>
+        <header className="tunelab-head">
+          <div className="tunelab-title">
+            <h3 className="tunelab-name">{label}</h3>
+            <span className="tunelab-subject">{subject.join(' · ')}</span>
+            {showVersion && dataset.versions.length > 1 && (
+              <label className="tunelab-choice">
+                Version{' '}
+                <select
+                  value={dataset.version}
+                  onChange={event => {
+                    showVersion(labelOf({ name: dataset.name, version: Number(event.target.value) }));
+                  }}
+                >
+                  {dataset.versions.map((version, place) => (
+                    <option key={version} value={version}>
+                      {place === 0 ? `${version} (newest)` : version}
+                    </option>
+                  ))}
+                </select>
+              </label>
+            )}
+          </div>
+          <DatasetActions
+            {...{ model, shell, label }}
+            canOpenTab={canOpenTab}
+            isBusy={busy !== null}
+            onNotice={answered}
+          />
+        </header>
+        {place === 'top' && said}
+        <DatasetFacts dataset={dataset} />
+        <Section title="Report">
+          <ReportView
+            report={report}
+            onRow={
+              isWhole
+                ? row => {
+                    setTarget({ row });
+                    table.current?.scrollIntoView({ block: 'nearest' });
+                  }
+                : undefined
+            }
+          />
+        </Section>
+        <section ref={table} className="tunelab-section">
+          <h4>Rows</h4>
+          <RowsTable model={model} total={dataset.rows} form={dataset.form} target={target} />
+        </section>
+        <Section title="What the model will see">
+          <PreviewView
+            model={model}
+            said={place === 'preview' && said}
+            onAsk={() => {
+              setNotice(null);
+              setPlace('preview');
+            }}
+          />
+        </Section>
+      </section>
+    </div>
+  );
+}
+
+function Section({ title, children }: { readonly title: string; readonly children: React.ReactNode }) {
+  return (
+    <section className="tunelab-section">
+      <h4>{title}</h4>
+      {children}
+    </section>
+  );
+}
+
+function DatasetFacts({ dataset }: { readonly dataset: DatasetTraits['dataset'] }) {
+  const facts = [
+    ['Source', dataset.source],
+    ['Created', formatDate(dataset.created)],
+    ['By', dataset.creator],
+    ['Digest', dataset.digest.slice(0, 12)],
+    ['Used by', dataset.uses.join(', ') || 'nothing yet']
+  ] as const;
+  return (
+    <dl className="tunelab-facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd title={name === 'Digest' ? dataset.digest : undefined}>{plainText(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+interface ActionsProps {
+  readonly model: Model<DatasetTraits>;
+  readonly shell: Shell | null;
+  readonly label: string;
+  readonly canOpenTab: boolean;
+  readonly isBusy: boolean;
+  readonly onNotice: (notice: Notice | null) => void;
+}
+
+function DatasetActions({ model, shell, label, canOpenTab, isBusy, onNotice }: ActionsProps) {
+  const cell = useTrait(model, 'cell');
+  const [isAsking, setAsking] = useState(false);
+  const [wasAsking, setWasAsking] = useState(false);
+  const openCell = async (host: Shell, text: string) => {
+    onNotice(null);
+    const refused = await host.openCell(text);
+    if (refused !== null) {
+      onNotice({ text: refused });
+    }
+  };
+  const answer = () => {
+    setAsking(false);
+    setWasAsking(true);
+  };
+  if (isAsking) {
+    return (
+      <div key="asking" className="tunelab-actions" role="group" aria-label={`Delete ${label}?`}>
+        <span>Delete {label} for good?</span>
+        <button type="button" autoFocus onClick={answer}>
+          Keep
+        </button>
+        <button
+          type="button"
+          className="tunelab-danger"
+          onClick={() => {
+            answer();
+            onNotice(null);
+            model.send({ type: 'delete' });
+          }}
+        >
+          Delete
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div key="actions" className="tunelab-actions">
+      {cell !== null && <CopyButton text={cell} label="Copy as cell" />}
+      {canOpenTab && shell && (
+        <button
+          type="button"
+          onClick={() => {
+            shell.openDatasetTab(label);
+          }}
+        >
+          Open as tab
+        </button>
+      )}
+      <button
+        type="button"
+        disabled={isBusy}
+        // The focus is back where it was.
+        autoFocus={wasAsking}
+        onClick={() => {
+          setAsking(true);
+        }}
+      >
+        Delete
+      </button>
+      {cell !== null && shell && (
+        <button type="button" className="tunelab-primary" onClick={() => void openCell(shell, cell)}>
+          Customize…
+        </button>
+      )}
+    </div>
+  );
+}

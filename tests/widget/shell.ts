@@ -1,0 +1,104 @@
+/** A host that tests drive by hand, in JupyterLab's place. */
+import type { DatasetTraits, JobRow, JobTraits, MLflowLink } from '../../labextension/src/widget/model';
+import type { Shell, ViewSettings } from '../../labextension/src/widget/shell';
+import { TestModel } from './models';
+import { snapshot } from './snapshot';
+
+/** A job's model as the host opens it: empty until the kernel answers. */
+export class OpenedModel extends TestModel<JobTraits> {
+  closed = false;
+
+  constructor(readonly job: string) {
+    super({} as JobTraits);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  answer(changes: Partial<JobRow> = {}): void {
+    this.update({ snapshot: snapshot({ id: this.job, ...changes }), cell: '%%customize\n', mlflow: null });
+  }
+}
+
+/** A dataset's model, likewise. */
+export class OpenedDataset extends TestModel<DatasetTraits> {
+  closed = false;
+
+  constructor(readonly dataset: string) {
+    super({} as DatasetTraits);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+const SETTINGS: ViewSettings = { refresh: 100, charts: {}, defaultModel: 'smollm2-135m' };
+
+/** A host that keeps what views ask of it. */
+export class TestShell implements Shell {
+  readonly models: OpenedModel[] = [];
+  readonly datasets: OpenedDataset[] = [];
+  readonly asked: unknown[][] = [];
+  refused: string | null = null;
+  /** The path that the user chooses. */
+  chosen: string | null = null;
+
+  openModel(job: string): OpenedModel {
+    const model = new OpenedModel(job);
+    this.models.push(model);
+    return model;
+  }
+
+  openTab(job: string, name: string): void {
+    this.asked.push(['tab', job, name]);
+  }
+
+  openDataset(dataset: string): OpenedDataset {
+    const model = new OpenedDataset(dataset);
+    this.datasets.push(model);
+    return model;
+  }
+
+  openDatasetTab(dataset: string): void {
+    this.asked.push(['dataset tab', dataset]);
+  }
+
+  createDataset(source?: string): void {
+    this.asked.push(['create', source]);
+  }
+
+  chooseFile(): Promise<string | null> {
+    this.asked.push(['choose']);
+    return Promise.resolve(this.chosen);
+  }
+
+  uploadDataset(files: readonly File[]): Promise<string | null> {
+    this.asked.push(['upload', files]);
+    return Promise.resolve(this.refused);
+  }
+
+  openCell(cell: string): Promise<string | null> {
+    this.asked.push(['cell', cell]);
+    return Promise.resolve(this.refused);
+  }
+
+  openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {
+    this.asked.push(['mlflow', link, title]);
+    return Promise.resolve(this.refused);
+  }
+
+  settings(): ViewSettings {
+    return SETTINGS;
+  }
+
+  onSettings() {
+    return () => undefined;
+  }
+
+  /** The models that are open now: React's strict mode opens each twice. */
+  get open(): OpenedModel[] {
+    return this.models.filter(model => !model.closed);
+  }
+}
