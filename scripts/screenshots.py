@@ -1,10 +1,12 @@
 """Makes the README's pictures from the real thing: `python scripts/screenshots.py [FOLDER]`.
 
 In a JupyterLab of its own smollm2-135m is fine-tuned for real, and the live view in the cell and the side panel are
-taken in both themes while the training runs. FOLDER (`build/screenshots`) keeps the workspace: a second run takes the
-jobs as it finds them, and trains nothing anew.
+taken in both themes while the training runs; before it, a dataset with its preview. FOLDER (`build/screenshots`) keeps
+the workspace: a second run takes the jobs as it finds them, and trains nothing anew. With `--datasets` it takes the
+dataset alone.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +25,12 @@ STEPS, TAKEN_AT = 40, 34
 PATIENCE_S = 3600
 
 # In the order of their start: one job runs at a time.
+DATASETS = """
+import tunelab as tl
+
+tl.Dataset.create("reminders", "reminders.jsonl", technique="sft")
+tl.Dataset.create("everyday", "everyday.jsonl", technique="dpo")
+"""
 JOBS = f"""
 import tunelab as tl
 
@@ -33,8 +41,6 @@ def start(name, technique, dataset, split, **hyperparameters):
     )
 
 if not len(tl.jobs()):
-    tl.Dataset.create("reminders", "reminders.jsonl", technique="sft")
-    tl.Dataset.create("everyday", "everyday.jsonl", technique="dpo")
     start("records", "sft", "reminders@1", 8, max_steps=12, eval_steps=6)
     start("chatty", "dpo", "everyday@1", 16, max_steps={STEPS}, eval_steps=8, save_steps=8, learning_rate=5e-5)
     start("briefer", "dpo", "everyday@1", 16, max_steps={STEPS})
@@ -43,11 +49,20 @@ if not len(tl.jobs()):
 
 def main() -> int:
     """Train if need be, and write the pictures; return the exit status."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots").absolute()
+    given = [one for one in sys.argv[1:] if one != "--datasets"]
+    folder = Path(given[0] if given else "build/screenshots").absolute()
     lab = Lab(folder)
     try:
         for name in ("reminders.jsonl", "everyday.jsonl"):
             (lab.root / name).write_text((DATA / name).read_text(encoding="utf-8"), encoding="utf-8")
+        lab.python(DATASETS)
+        with sync_playwright() as playwright:
+            context = chromium(playwright).new_context(
+                viewport={"width": 1360, "height": 1150}, device_scale_factor=1.5
+            )
+            take_dataset(Desk(context.new_page(), lab).open())
+        if "--datasets" in sys.argv:
+            return 0
         lab.python(JOBS)
         reached = (
             f"import tunelab as tl; v = tl.job('chatty').view(); print(v.has_ended or (v.step or 0) >= {TAKEN_AT})"
@@ -62,6 +77,22 @@ def main() -> int:
         lab.python("import tunelab as tl\nfor job in tl.jobs():\n    job.cancel().wait()")
         lab.close()
     return 0
+
+
+def take_dataset(desk: Desk) -> None:
+    """Write the pictures of a dataset with what the model will see of it, in both themes."""
+    panel = desk.panel()
+    panel.get_by_role("tab", name="Datasets").click()
+    panel.get_by_role("button", name="everyday").first.click(timeout=60_000)
+    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    view = desk.page.get_by_role("main").get_by_role("region", name="Dataset everyday@1")
+    view.get_by_role("button", name="Preview").click(timeout=60_000)
+    desk.command("application:toggle-left-area")
+    expect(view.get_by_role("img", name=re.compile("[Ll]ength"))).to_be_visible(timeout=300_000)
+    for theme in ("Light", "Dark"):
+        desk.theme(theme)
+        desk.page.mouse.move(0, 0)
+        view.screenshot(path=DOCS / f"dataset-{theme.lower()}.png", animations="disabled")
 
 
 def take(desk: Desk) -> None:

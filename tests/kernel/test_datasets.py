@@ -134,7 +134,7 @@ def test_an_unknown_fix_is_refused(workspace: Path) -> None:
 
 def test_a_check_keeps_nothing_and_tells_all(workspace: Path) -> None:
     report = tl.Dataset.check([*FAULTY, PAIRS[0]], "dpo")
-    assert (report.rows, report.faulty) == (61, 3)
+    assert (report.rows, report.faulty, report.fixed) == (61, 3, {})
     assert [one.kind for one in report.findings] == ["null", "empty", "duplicate"]
     assert tl.datasets() == []
     assert Report.from_json(json.loads(json.dumps(report.as_json()))) == report

@@ -203,7 +203,7 @@ def check(
 ) -> Report:
     """Check the rows of `source` and return the report on them, faults and warnings; nothing is kept."""
     with tempfile.TemporaryDirectory(prefix="tunelab-") as folder:
-        return check_rows(source, Path(folder), technique, columns, ("drop-faulty",), say, {}).report
+        return check_rows(source, Path(folder), technique, columns, (), say, {}).report
 
 
 def check_rows(
@@ -248,10 +248,8 @@ def check_rows(
         drop = [one.removeprefix("drop-") for one in _EXAMINED_FIXES if one in fix]
         digest = feed.digest.hexdigest()
         examined = None
-        if not feed.count and "drop-faulty" in fix and faults.count == number:
-            # Nothing to examine; `store` refuses, `check` reports.
-            pass
-        elif drop or (digest, mapping.technique) not in known:
+        # Where no row can be used there is nothing to examine.
+        if feed.count and (drop or (digest, mapping.technique) not in known):
             examined = feed.finish(drop)
             digest = examined.digest
     finally:

@@ -7,6 +7,7 @@ prompts of one template, which are all candidates of each other; so those that s
 
 from __future__ import annotations
 
+import mmap
 from array import array
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,20 @@ class Prompts:
         roots = _Roots(count)
         # Without a single piece there is nothing to map into memory, and nothing to compare.
         if count > 1 and self._starts[-1]:
-            pieces = np.memmap(self._path, dtype=np.uint32, mode="r")
+            pieces_map, hashes_map = _mapped(self._path), _mapped(Path(self._hashes.name))
+            pieces = np.frombuffer(pieces_map, dtype=np.uint32)
             starts = np.frombuffer(self._starts, dtype=np.uint64).astype(np.int64)
-            hashes = np.memmap(self._hashes.name, dtype=np.uint32, mode="r").reshape(count, _HASHES)
+            hashes = np.frombuffer(hashes_map, dtype=np.uint32).reshape(count, _HASHES)
             tries = np.zeros(count, dtype=np.int64)
             for rare in _rarest(self._path, starts).T:
                 self._join(roots, _candidates(rare, rare), hashes, pieces, starts, tries)
+                _forget(pieces_map, hashes_map)
             tries[:] = 0
             for band in range(_BANDS):
                 # Of those that agree in this band, those that agree in the next as well stand beside each other.
                 agree, further = _mixed(hashes, band), _mixed(hashes, (band + 1) % _BANDS)
                 self._join(roots, _candidates(agree, further), hashes, pieces, starts, tries)
+                _forget(pieces_map, hashes_map)
         places = np.frombuffer(self._places, dtype=np.uint64).astype(np.int64)
         # From rows to different prompts, to the first of their group, to its row.
         of_row = np.searchsorted(places, first)
@@ -137,6 +141,17 @@ class Prompts:
         found.tofile(self._hashes)
         self._block.clear()
         self._size = 0
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _forget(*maps: mmap.mmap) -> None:
+    """Give back the memory of what was read; it is read again from the file where it is needed."""
+    for one in maps:
+        one.madvise(mmap.MADV_DONTNEED)
 
 
 def _hashed(columns: list[Numbers]) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from itertools import islice
@@ -100,7 +101,9 @@ class CreateForm:
                 return
             except DataError as error:
                 report = error.report and error.report.as_json()
-                self._tell(turn, refused=str(error), report=report, checking=None, creating=False)
+                # How Python says it is of no use here: the form maps columns by itself.
+                reason = re.sub(r" columns=\{.*\} maps .*$", "", str(error))
+                self._tell(turn, refused=reason, report=report, checking=None, creating=False)
             finally:
                 with self._lock:
                     self._is_creating &= self._turn != turn

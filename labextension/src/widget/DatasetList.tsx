@@ -101,12 +101,17 @@ function ListRow({ dataset, onOpen }: { readonly dataset: DatasetRow; readonly o
         </span>
         <span className="tunelab-subject">{facts.map(fact => fact.replace(/ /g, '\u00a0')).join('\u00a0· ')}</span>
         <span className="tunelab-subject tunelab-one-line" title={plainText(dataset.source)}>
-          {plainText(dataset.source)}
+          {plainText(shortSource(dataset.source))}
         </span>
         {trouble && <span className="tunelab-row-trouble">{trouble}</span>}
       </span>
     </button>
   );
+}
+
+/** A file by its name alone: in the panel there is no room for its folders. */
+function shortSource(source: string): string {
+  return source.startsWith('/') ? (source.split('/').pop() ?? source) : source;
 }
 
 function searchable({ name, technique, source, creator, version }: DatasetRow): string {
