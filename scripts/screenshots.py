@@ -89,10 +89,15 @@ def take_dataset(desk: Desk) -> None:
     view.get_by_role("button", name="Preview").click(timeout=60_000)
     desk.command("application:toggle-left-area")
     expect(view.get_by_role("img", name=re.compile("[Ll]ength"))).to_be_visible(timeout=300_000)
+    shown = view.locator(".tunelab-section").last
     for theme in ("Light", "Dark"):
         desk.theme(theme)
         desk.page.mouse.move(0, 0)
-        view.screenshot(path=DOCS / f"dataset-{theme.lower()}.png", animations="disabled")
+        shown.evaluate("node => node.scrollIntoView()")
+        box = shown.bounding_box()
+        assert box is not None
+        part = {"x": box["x"], "y": box["y"], "width": box["width"], "height": 520}
+        desk.page.screenshot(path=DOCS / f"dataset-{theme.lower()}.png", animations="disabled", clip=part)
 
 
 def take(desk: Desk) -> None:

@@ -88,7 +88,7 @@ export const preview = (changes: Partial<Preview> = {}): Preview => ({
           label: 'chosen',
           tokens: [
             ['<|im_start|>', 0, 1],
-            ['user\n', 0, 0],
+            ['user↵\n', 0, 0],
             [' Hi', 0, 0],
             [' there', 1, 0],
             ['<|im_end|>', 1, 1]

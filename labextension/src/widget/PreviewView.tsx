@@ -165,20 +165,21 @@ function runs(tokens: readonly Token[]): { isTrained: boolean; first: number; ru
   return found;
 }
 
-// Control characters but the line end and the tab, which have marks of their own.
+// Control characters but the line end and the tab, which have marks.
 const UNSEEN = /(?![\n\t])\p{Cc}/gu;
 
 function drawToken([text, , special]: Token, place: number) {
-  const parts = text.replace(UNSEEN, '\ufffd').split(/(\n|\t)/);
+  // The kernel puts a mark before each line end and tab.
+  const parts = text.replace(UNSEEN, '\ufffd').split(/(↵\n|→\t)/);
   return (
     <span key={place} className={special ? 'tunelab-special' : 'tunelab-token'}>
       {parts.map((part, at) =>
-        part === '\n' || part === '\t' ? (
+        /^(?:↵\n|→\t)$/.test(part) ? (
           <span key={at}>
             <span className="tunelab-mark" aria-hidden="true">
-              {part === '\n' ? '↵' : '⇥'}
+              {part.charAt(0)}
             </span>
-            {part}
+            {part.charAt(1)}
           </span>
         ) : (
           part
