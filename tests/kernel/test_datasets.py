@@ -166,6 +166,10 @@ def test_files_by_a_pattern_are_one_dataset(workspace: Path) -> None:
     made = tl.Dataset.create("d", "part-*.jsonl")
     assert list(made.read()) == PAIRS[:5]
     assert str(resolve("part-*.jsonl", "dpo")) == "part@1"
+    Path("part-c.jsonl").write_text(json.dumps(PAIRS[5]) + "\n" + json.dumps(pair(6, chosen="")) + "\n")
+    assert str(refused(lambda: tl.Dataset.create("d", "part-*.jsonl"))) == (
+        "part-c.jsonl, row 2: 'chosen' is empty. Give it a text, or leave the row out."
+    )
     assert str(refused(lambda: tl.Dataset.create("d", "none-*.jsonl"))) == "No file fits the pattern none-*.jsonl."
 
 
@@ -357,3 +361,22 @@ def test_mappings_keep_their_order_and_are_the_same_in_any(workspace: Path) -> N
     assert tl.Dataset.create("d", turned) == made
     # And where the examining process computes it, since rows are left out.
     assert tl.Dataset.create("d", [*turned, chats[0]], fix="drop-duplicates") == made
+
+
+def test_rows_that_are_too_long_for_a_model_are_kept_as_a_warning_of_the_version(workspace: Path, tiny: Path) -> None:
+    rows = [*PAIRS[:8], pair(8, chosen="and so on " * 1500)]
+    made = tl.Dataset.create("d", rows, model=str(tiny))
+    [found] = tl.Dataset.get("d").report.warnings
+    assert (found.kind, found.field, found.count, found.rows) == ("length", str(tiny), 1, (9,))
+    assert found in made.report.findings
+    # Looked at anew with more room, there is nothing to warn of.
+    made.preview(str(tiny), hyperparameters={"max_length": 32_768})
+    assert tl.Dataset.get("d").report.warnings == ()
+
+
+def test_a_damaged_version_says_where_it_lies(workspace: Path) -> None:
+    made = tl.Dataset.create("d", PAIRS[:8])
+    (made.path / "dataset.json").write_text("{}")
+    assert str(refused(lambda: tl.Dataset.get("d"))) == (
+        f"{made.path / 'dataset.json'} is damaged. Move its folder away, and make the dataset again."
+    )

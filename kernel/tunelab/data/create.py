@@ -51,6 +51,12 @@ class Source:
     shown: str
     origin: str
 
+    def where(self, number: int) -> str:
+        """Return in words where a row is, by its number from 1: of several files, in its own."""
+        if isinstance(self.rows, reading.Files):
+            return self.rows.where(number)
+        return f"{self.shown}, row {number}"
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -222,8 +228,8 @@ def check_rows(
         raise DataError(f"{source.shown} has no rows.")
     mapping = formats.recognize(head, technique, columns, source.shown)
     checker = checks.RowChecker(mapping.technique, mapping.form)
-    faults = Faults(source.shown)
-    feed = _Feed(folder, mapping)
+    faults = Faults(source.where)
+    feed = _Feed(folder, mapping, source.where)
     skipped: list[int] = []
     redacted = 0
     number, told = 0, time.monotonic()
@@ -238,7 +244,7 @@ def check_rows(
             fault = row if isinstance(row, checks.Fault) else checker.check(row)
             if fault is None:
                 assert not isinstance(row, checks.Fault)
-                feed.add(row, f"{source.shown}, row {number}")
+                feed.add(row, number)
             else:
                 faults.add(number, fault)
                 skipped.append(number)
@@ -315,7 +321,8 @@ def upgrade(version: versions.Version) -> None:
 class _Feed:
     """Rows on their way to the examining process, which is started with the first row of many, or at the end."""
 
-    def __init__(self, folder: Path, mapping: formats.Mapping) -> None:
+    def __init__(self, folder: Path, mapping: formats.Mapping, where: Callable[[int], str]) -> None:
+        self._where = where
         self.digest = hashlib.sha256()
         self.count = 0
         self._folder = folder
@@ -323,7 +330,7 @@ class _Feed:
         self._waiting: list[str] = []
         self._examiner: Examiner | None = None
 
-    def add(self, row: reading.Row, where: str) -> None:
+    def add(self, row: reading.Row, number: int) -> None:
         try:
             line = canonical = json.dumps(row, sort_keys=True, default=str, **_COMPACT)
             if any(isinstance(value, (dict, list)) for value in row.values()):
@@ -331,6 +338,7 @@ class _Feed:
                 line = json.dumps({name: row[name] for name in sorted(row)}, default=str, **_COMPACT)
             self.digest.update(canonical.encode("utf-8"))
         except (ValueError, TypeError, RecursionError) as error:
+            where = self._where(number)
             raise DataError(f"{where} has a field that cannot be kept as JSON: {error}.") from error
         self.digest.update(b"\n")
         self.count += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +151,9 @@ class Report:
 class Faults:
     """Collects the faults of rows by kind and field, without keeping more than the first rows of each."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    def __init__(self, where: Callable[[int], str]) -> None:
+        #: Tells in words where a row is, by its number.
+        self.where = where
         self.count = 0
         #: The sentence on the first faulty row.
         self.first: str | None = None
@@ -166,7 +167,7 @@ class Faults:
         self.count += 1
         self._counts[key] = self._counts.get(key, 0) + 1
         if key not in self._messages:
-            self._messages[key] = fault.at(f"{self.shown}, row {number}")
+            self._messages[key] = fault.at(self.where(number))
             self.first = self.first or self._messages[key]
         if len(rows := self._rows.setdefault(key, [])) < _FIRST_ROWS:
             rows.append(number)

@@ -98,7 +98,8 @@ def _fit(dataset: Dataset, technique: str) -> Dataset:
         return Dataset.create(dataset.name, dataset, technique)
     checker = checks.RowChecker(technique, mapping.form)
     for number, row in enumerate(dataset.read(), 1):
-        if fault := checker.check(row):
+        made = mapping.convert(row)
+        if fault := made if isinstance(made, checks.Fault) else checker.check(made):
             raise DataError(fault.at(f"{shown}, row {number}"))
     return replace(dataset, technique=technique, form=mapping.form, conversational=bool(checker.conversational))
 

@@ -68,8 +68,11 @@ def every(name: str) -> list[Version]:
 def load(name: str, number: int) -> Version:
     """Return a version that is there."""
     path = workspace.current().datasets / name / str(number) / "dataset.json"
-    noted = json.loads(path.read_text("utf-8"))
-    return Version(**{**noted, "form": tuple(noted["form"]), "fields": tuple(noted.get("fields", ()))})
+    try:
+        noted = json.loads(path.read_text("utf-8"))
+        return Version(**{**noted, "form": tuple(noted["form"]), "fields": tuple(noted.get("fields", ()))})
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged. Move its folder away, and make the dataset again.") from error
 
 
 def find(text: str) -> Version:
