@@ -10,6 +10,8 @@ from tunelab.errors import DataError
 #: What share of all rows makes a unit large.
 _LARGE = 0.1
 
+_MASK = (1 << 64) - 1
+
 
 def held_out(
     keys: Sequence[int], groups: Sequence[int], classes: Sequence[int] | None, share: float | int, seed: int
@@ -60,7 +62,10 @@ def _take(keys: Sequence[int], units: Sequence[int], classes: Sequence[int] | No
     members: dict[int, list[int]] = {}
     for position, unit in enumerate(units):
         members.setdefault(unit, []).append(position)
-    drawn = sorted(members.values(), key=lambda rows: hashlib.sha256(f"{seed}\0{keys[rows[0]]}".encode()).digest())
+    # By a hash of seed and prompt, so that a row that is added leaves the others on their sides. The keys are hashes
+    # themselves: multiplying them, made odd by the seed, is enough (Fibonacci hashing), and a million take a second.
+    salt = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little")
+    drawn = sorted(members.values(), key=lambda rows: ((keys[rows[0]] ^ salt) * (salt | 1)) & _MASK)
     if classes is not None:
         drawn = _in_proportion(drawn, classes)
     # A unit with a large part of all rows would make up the held-out part many times over: it comes last.
