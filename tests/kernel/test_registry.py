@@ -18,7 +18,7 @@ from tunelab.data import Dataset
 from tunelab.jobs.journal import Journal, read
 from tunelab.registry import index, store, tracking
 
-HYPERPARAMETERS = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
+HYPERPARAMETERS = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-2}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_run_has_spec_tags_dataset_and_a_true_status(trained: tl.Job) -> Non
     assert client.get_experiment(run.info.experiment_id).tags["mlflow.experimentKind"] == "finetuning"
     expected = {tracking.clean(name): value for name, value in tracking.flatten(trained.spec)}
     assert set(run.data.params) == set(expected)
-    assert run.data.params["hyperparameters.learning_rate"] == "0.001"
+    assert run.data.params["hyperparameters.learning_rate"] == "0.01"
     assert run.data.params["adapter.r"] == "16"
     for tag in ("mlflow.user", "version.torch", "version.trl", "version.peft", "tunelab.device", "tunelab.platform"):
         assert run.data.tags[tag]
