@@ -19,7 +19,7 @@ import yaml
 
 from tunelab import workspace
 from tunelab.data import Dataset, versions
-from tunelab.errors import Error
+from tunelab.errors import DataError, Error
 from tunelab.models.find import CATALOG
 from tunelab.notebook import live
 from tunelab.registry import index
@@ -110,8 +110,8 @@ class DatasetList:
             # Before the files are read: what changes meanwhile is read again.
             at = _changed(folder, folder / str(numbers[-1]))
             return at, _described(versions.load(name, numbers[-1]), numbers)
-        except FileNotFoundError:
-            # Deleted while it was looked at.
+        except (FileNotFoundError, DataError):
+            # Deleted while it was looked at, or damaged: the others are shown, and who asks for it by name is told.
             return None
 
 
