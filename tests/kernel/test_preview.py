@@ -559,11 +559,18 @@ def test_a_preview_is_told_in_words(here: None, models: dict[str, str]) -> None:
 def test_a_job_is_refused_or_warned_in_its_log(workspace: Path, models: dict[str, str]) -> None:
     import tunelab as tl
 
-    data = [{"prompt": "The sea?", "completion": "Deep."}, LONG[0]]
+    data = [{"question": "The sea?", "answer": "Deep."}] * 2
+    data.append({"question": LONG[0]["prompt"], "answer": "Deep."})
+    tl.Dataset.create(
+        "held", [{"prompt": "The sea?", "completion": "Wide."}, {"prompt": "The sky?", "completion": "High."}]
+    )
     settings = {"max_length": 32, "max_steps": 1}
-    keys: dict[str, Any] = {"technique": "sft", "model": models["llama3"], "split": 0, "hyperparameters": settings}
-    warned = tl.customize(dataset=data, name="warned", **keys).wait(timeout=120)
-    refused = tl.customize(dataset=LONG[:1], name="refused", **keys).wait(timeout=120)
+    keys: dict[str, Any] = {"technique": "sft", "model": models["llama3"], "hyperparameters": settings}
+    warned = tl.customize(dataset=data, name="warned", eval_dataset="held", **keys).wait(timeout=120)
+    refused = tl.customize(dataset=LONG[:1], name="refused", split=0, **keys).wait(timeout=120)
     assert (warned.state, refused.state) == ("completed", "failed")
-    assert "1 of 2 rows has no token to train on and is left out: row 2" in warned.logs()
+    assert "1 of 3 rows has no token to train on and is left out: row 3" in warned.logs()
+    assert "is of the form question and answer: prompt ← question, completion ← answer" in warned.logs()
+    assert "warned-data@1: 1 row repeats an earlier one." in warned.logs()
+    assert "1 held-out row has a prompt that is trained on as well" in warned.logs()
     assert "refused-data@1 has no row with a token to train on" in refused.logs()

@@ -9,6 +9,7 @@ from typing import Any
 import peft
 from transformers import PrinterCallback
 
+from tunelab.data import Dataset
 from tunelab.jobs.context import Context, Stopped
 from tunelab.jobs.folder import COMPLETE, UNFINISHED
 from tunelab.spec import CustomizeSpec
@@ -54,11 +55,8 @@ def run(context: Context) -> None:
         trainer = trainers.build(spec, aside, context.say)
     # What the machine chose is part of the job: a recovery and a replay of the spec do the same.
     spec = trainer.spec
-    for warning in trainer.warnings:
-        context.say(warning, "warning")
-    if overlap := folder.facts().get("overlap"):
-        rows = "1 held-out row has a prompt" if overlap == 1 else f"{overlap:,} held-out rows have a prompt"
-        context.say(f"{rows} that is trained on as well, so held-out figures look better than they are", "warning")
+    if checkpoint is None:
+        _tell_of_the_data(context, spec.dataset, trainer)
     folder.write_spec(spec.model_dump(mode="json"))
     if context.stop.is_set():
         raise Stopped
@@ -93,6 +91,23 @@ def run(context: Context) -> None:
         shutil.copytree(folder.checkpoint(best), folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
     sync_tree(folder.adapter)
+
+
+def _tell_of_the_data(context: Context, name: str, trainer: Any) -> None:
+    """Put into the log what there is to know of the rows: how they were mapped, and what warns."""
+    report = Dataset.get(name).report
+    form, columns = report.mapping
+    if any(field != origin for field, origin in columns):
+        context.say(f"{name} is of the form {form}: " + ", ".join(f"{field} ← {origin}" for field, origin in columns))
+    for found in report.warnings:
+        # How many are cut with this model and these settings, the trainer knows better.
+        if found.kind != "length":
+            context.say(f"{name}: {found.message}", "warning")
+    for warning in trainer.warnings:
+        context.say(warning, "warning")
+    if overlap := context.folder.facts().get("overlap"):
+        rows = "1 held-out row has a prompt" if overlap == 1 else f"{overlap:,} held-out rows have a prompt"
+        context.say(f"{rows} that is trained on as well, so held-out figures look better than they are", "warning")
 
 
 def _save(trainer: Any, target: Path) -> None:
