@@ -35,7 +35,7 @@ from tunelab.spec import NAME_PATTERN
 #: So many rows tell the form of all.
 _HEAD = 100
 #: Fewer are held until all are checked: most often they are known already, and need no process to examine them.
-_FEW = 20_000
+_FEW = 1_000
 _TOLD_EVERY_S = 1.0
 _COMPACT: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
 _EXAMINED_FIXES = ("drop-duplicates", "drop-near-duplicates", "drop-contradictions")

@@ -8,9 +8,11 @@ looked at as they come; what is kept of each are some numbers, so that a million
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
 import sys
+import threading
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,7 +334,14 @@ def main(source: BinaryIO) -> dict[str, Any] | None:
     }
 
 
+def _bring() -> None:
+    """Import what is needed at the end, while the first rows are still on their way."""
+    for name in ("pyarrow.parquet", "duckdb"):
+        importlib.import_module(name)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_bring, daemon=True).start()
     answer = main(sys.stdin.buffer)
     if answer is not None:
         print(json.dumps(answer))
