@@ -380,3 +380,14 @@ def test_a_damaged_version_says_where_it_lies(workspace: Path) -> None:
     assert str(refused(lambda: tl.Dataset.get("d"))) == (
         f"{made.path / 'dataset.json'} is damaged. Move its folder away, and make the dataset again."
     )
+
+
+def test_a_variable_that_holds_a_version_of_its_own_name_is_that_version(workspace: Path) -> None:
+    first = tl.Dataset.create("pairs", PAIRS[:10])
+    second = tl.Dataset.create("pairs", PAIRS[:20])
+    assert resolve("pairs", "dpo", {"pairs": first}) == first
+    assert resolve("pairs", "dpo", {"pairs": second}) == resolve("pairs", "dpo", {}) == second
+    tl.Dataset.create("others", PAIRS[:5])
+    assert "is a registered dataset and a variable" in str(refused(lambda: resolve("others", "dpo", {"others": first})))
+    train, _ = second.split(4)
+    assert resolve("train", "dpo", {"train": train}).rows == 16

@@ -32,6 +32,9 @@ def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, p
         if "max_steps" in cell.source:
             cell.source = re.sub(r"(_steps: )24", r"\g<1>4", cell.source)
             cell.source += "\n  logging_steps: 1\n  per_device_train_batch_size: 1\ncompute: {threads: 1}"
+    # JupyterLab keeps the cells in sight alone in the page: without the looks at the data the job's is among them.
+    looks = ("everyday.sample", "This is what the model", "everyday.preview")
+    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(looks)]
     trains = next(place for place, cell in enumerate(notebook.cells) if cell.source.startswith("%%customize"))
     notebook.cells = notebook.cells[: trains + 1]
     nbformat.write(notebook, path)

@@ -49,8 +49,11 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
         found.append("a registered dataset")
     if namespace is not None and _is_rows(namespace.get(text)):
         found.append("a variable")
-        if len(found) == 2 and Dataset.get(text.partition("@")[0]).source == _variable(text):
-            # Registered from this very variable the last time it was used: it is the variable that is meant.
+        value = namespace[text]
+        # A version of that very name, or what was registered from this variable the last time it was used: it is the
+        # variable that is meant.
+        same = value.name == text if isinstance(value, Dataset) else _came_from(text)
+        if len(found) == 2 and same:
             found.remove("a registered dataset")
     if os.path.isfile(path):
         found.append("a file")
@@ -71,6 +74,11 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if found == ["a variable"]:
         return _from_variable((namespace or {})[text], text, technique)
     return Dataset.create(workspace.slug(path.stem), path, technique)
+
+
+def _came_from(text: str) -> bool:
+    base = text.partition("@")[0]
+    return bool(versions.numbers(base)) and Dataset.get(base).source == _variable(text)
 
 
 def _is_rows(value: object) -> bool:
