@@ -50,52 +50,22 @@ class View(Protocol):
         """Say why something that this view asked for could not be done."""
 
 
-class DatasetList:
+class DatasetList(live.Listing):
     """The newest version of each dataset in the workspace, the newest first."""
 
     def __init__(self) -> None:
-        self._views: list[View] = []
+        super().__init__("datasets")
         self._rows: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._shown: list[dict[str, Any]] | None = None
-        self._lock = threading.RLock()
-
-    def add(self, view: View) -> None:
-        """Show the list in one more view, from now on."""
-        with self._lock:
-            self.look()
-            self._views.append(view)
-            view.state(datasets=self._shown)
-        live.watch(self, _LOOK_EVERY_S)
-
-    def remove(self, view: View) -> None:
-        """Show the list in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
 
     def command(self, view: View, content: dict[str, Any]) -> None:
         """Do nothing: the list is asked for nothing."""
 
-    def look(self) -> None:
-        """Tell the views of new, changed and removed versions."""
-        with self._lock:
-            with os.scandir(workspace.current().datasets) as entries:
-                names = [entry.name for entry in entries if not entry.name.startswith(".")]
-            self._rows = {name: row for name in names if (row := self._row(name)) is not None}
-            present = [row for _, row in self._rows.values()]
-            present.sort(key=lambda row: (row["created"], row["name"]), reverse=True)
-            if present != self._shown:
-                self._shown = present
-                for view in tuple(self._views):
-                    view.state(datasets=present)
-
-    def has_news(self) -> bool:
-        """Return False: half a second is soon enough."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
+    def _present(self) -> list[dict[str, Any]]:
+        with os.scandir(workspace.current().datasets) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        self._rows = {name: row for name in names if (row := self._row(name)) is not None}
+        present = [row for _, row in self._rows.values()]
+        return sorted(present, key=lambda row: (row["created"], row["name"]), reverse=True)
 
     def _row(self, name: str) -> tuple[tuple[int, ...], dict[str, Any]] | None:
         """Return a name's row and the times of change it is as of; the known one where nothing has changed."""

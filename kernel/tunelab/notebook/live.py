@@ -171,28 +171,62 @@ class Live:
         return str(self._shown["picture"])
 
 
-class JobList:
-    """The workspace's jobs on show, newest first."""
+class Listing:
+    """A list on show in any number of views, looked at as often as is soon enough.
 
-    def __init__(self) -> None:
-        self._views: list[View] = []
-        self._rows: dict[str, _Row] = {}
+    Parameters
+    ----------
+    name
+        The trait by which views know it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._views: list[Any] = []
         self._shown: list[dict[str, Any]] | None = None
         self._lock = threading.RLock()
 
-    def add(self, view: View) -> None:
+    def add(self, view: Any) -> None:
         """Show the list in one more view, from now on."""
         with self._lock:
             self.look()
             self._views.append(view)
-            view.state(jobs=self._shown)
+            view.state(**{self._name: self._shown})
         watch(self, _LIST_EVERY_S)
 
-    def remove(self, view: View) -> None:
+    def remove(self, view: Any) -> None:
         """Show the list in this view no more."""
         with self._lock:
             if view in self._views:
                 self._views.remove(view)
+
+    def look(self) -> None:
+        """Tell the views of what is new, changed and gone."""
+        with self._lock:
+            present = self._present()
+            if present != self._shown:
+                self._shown = present
+                for view in tuple(self._views):
+                    view.state(**{self._name: present})
+
+    def has_news(self) -> bool:
+        """Return False: half a second is soon enough for a list."""
+        return False
+
+    def wanted(self) -> bool:
+        """Return whether there is anyone to tell."""
+        return bool(self._views)
+
+    def _present(self) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+
+class JobList(Listing):
+    """The workspace's jobs on show, newest first."""
+
+    def __init__(self) -> None:
+        super().__init__("jobs")
+        self._rows: dict[str, _Row] = {}
 
     def command(self, view: View, content: dict[str, Any]) -> None:
         """Do what a view asks for: ``pause``, ``resume``, ``move_up`` or ``cancel`` a job."""
@@ -204,24 +238,10 @@ class JobList:
         if _did(job, content["type"], view):
             self.look()
 
-    def look(self) -> None:
-        """Tell the views of new, changed and removed jobs."""
-        with self._lock:
-            found = folders.every()
-            self._rows = {folder.id: self._rows.get(folder.id) or _Row(folder) for folder in found}
-            present = [row.show() for row in self._rows.values()]
-            if present != self._shown:
-                self._shown = present
-                for view in tuple(self._views):
-                    view.state(jobs=present)
-
-    def has_news(self) -> bool:
-        """Return False: half a second is soon enough for the list."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
+    def _present(self) -> list[dict[str, Any]]:
+        found = folders.every()
+        self._rows = {folder.id: self._rows.get(folder.id) or _Row(folder) for folder in found}
+        return [row.show() for row in self._rows.values()]
 
 
 class _Row:

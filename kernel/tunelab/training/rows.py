@@ -49,8 +49,8 @@ def tables(spec: CustomizeSpec, tokenizer: PreTrainedTokenizerBase) -> tuple[Tab
         names,
         as_chat,
         version("datasets"),
+        _LAYOUT,
     ]
-    what.append(_LAYOUT)
     kept = workspace.current().root / "cache" / "rows" / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
     if not kept.is_dir():
         aside = set() if other else dataset.held_out(spec.split or 0, spec.seed)
