@@ -45,11 +45,22 @@ class Page(anywidget.AnyWidget):
     source = traitlets.Unicode().tag(sync=True)
 
 
-class JobWidget(anywidget.AnyWidget):
-    """The live view of one job: its state, progress, charts and log, as the journal grows."""
+class ViewWidget(anywidget.AnyWidget):
+    """What the views have in common: the page that carries their JavaScript, and values that come together."""
 
     _esm = _RENDER
     page = anywidget.WidgetTrait().tag(sync=True)
+
+    def state(self, **values: Any) -> None:
+        """Show these values in place of the earlier ones."""
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+
+
+class JobWidget(ViewWidget):
+    """The live view of one job: its state, progress, charts and log, as the journal grows."""
+
     kind = traitlets.Unicode("job").tag(sync=True)
     snapshot = traitlets.Dict().tag(sync=True)
     cell = traitlets.Unicode().tag(sync=True)
@@ -67,12 +78,6 @@ class JobWidget(anywidget.AnyWidget):
         answer_anywhere(self.comm)
         self.on_msg(self._heard)
         live.add(self)
-
-    def state(self, **values: Any) -> None:
-        """Show these values in place of the earlier ones."""
-        with self.hold_sync():
-            for name, value in values.items():
-                setattr(self, name, value)
 
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         """Show these points, as `tunelab.jobs.curves.pack` writes them, once a page has drawn this widget."""
@@ -100,11 +105,9 @@ class JobWidget(anywidget.AnyWidget):
         return {"index": index, "values": values, "whole": whole}
 
 
-class DatasetWidget(anywidget.AnyWidget):
+class DatasetWidget(ViewWidget):
     """The view of one version of a dataset: its report, its rows, and a preview as a model will see them."""
 
-    _esm = _RENDER
-    page = anywidget.WidgetTrait().tag(sync=True)
     kind = traitlets.Unicode("dataset").tag(sync=True)
     dataset = traitlets.Dict().tag(sync=True)
     report = traitlets.Dict().tag(sync=True)
@@ -119,12 +122,6 @@ class DatasetWidget(anywidget.AnyWidget):
         answer_anywhere(self.comm)
         self.on_msg(lambda _, content, __: shown.command(self, content))
         shown.add(self)
-
-    def state(self, **values: Any) -> None:
-        """Show these values in place of the earlier ones."""
-        with self.hold_sync():
-            for name, value in values.items():
-                setattr(self, name, value)
 
     def message(self, content: dict[str, Any]) -> None:
         """Take something that is no state, such as rows."""
