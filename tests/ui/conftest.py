@@ -47,7 +47,7 @@ def page(browser: Browser, request: pytest.FixtureRequest, kernels: None) -> Ite
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     yield page
     if getattr(request.node, "failed", False):
         RESULTS.mkdir(exist_ok=True)
