@@ -7,12 +7,14 @@ from typing import Any
 # Imported here and not on first use: `jobs` and `models` are packages too, and whoever imports one of their modules
 # first would put the package in the function's place.
 from tunelab.answers import Answers
-from tunelab.api import customize, datasets, generate, job, jobs, model, models, recipe
+from tunelab.api import customize, datasets, generate, job, jobs, model, models, recipe, try_reward
+from tunelab.bench import RewardReport
 from tunelab.data import Dataset
 from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Timeout
 from tunelab.jobs.manager import Job
 from tunelab.models.custom import CustomModel
 from tunelab.plan import Plan
+from tunelab.scoring.prompts import RewardPrompt, reward_prompts
 
 __all__ = [
     "Answers",
@@ -24,6 +26,8 @@ __all__ = [
     "JobError",
     "ModelError",
     "Plan",
+    "RewardPrompt",
+    "RewardReport",
     "SpecError",
     "Timeout",
     "customize",
@@ -35,6 +39,8 @@ __all__ = [
     "model",
     "models",
     "recipe",
+    "reward_prompts",
+    "try_reward",
     "unload_ipython_extension",
 ]
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from tunelab import recipes, task, workspace
 from tunelab.answers import Answers
+from tunelab.bench import RewardReport
 from tunelab.data import Dataset, datasets
-from tunelab.errors import JobError, ModelError, SpecError, did_you_mean
-from tunelab.jobs import machine, manager
+from tunelab.errors import JobError, ModelError, SpecError, did_you_mean, listing
+from tunelab.jobs import machine, manager, rewarding
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.prepare import prepare
 from tunelab.models import find
@@ -23,7 +24,7 @@ from tunelab.plan import Plan
 from tunelab.registry import index
 from tunelab.spec import TECHNIQUES, load
 
-__all__ = ["customize", "datasets", "generate", "job", "jobs", "model", "models", "recipe"]
+__all__ = ["customize", "datasets", "generate", "job", "jobs", "model", "models", "recipe", "try_reward"]
 
 
 def customize(
@@ -48,7 +49,8 @@ def customize(
         What ``--set`` gives: dotted paths, or bare names of hyperparameters.
     **keys
         Keys of the spec: ``model``, ``technique``, ``name``, ``split``, ``adapter``, ``hyperparameters``, …;
-        ``dataset`` and ``eval_dataset`` take a name, file, hub id, DataFrame, list of rows or `Dataset`.
+        ``dataset`` and ``eval_dataset`` take a name, file, hub id, DataFrame, list of rows or `Dataset`; ``reward``
+        also takes a function.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def customize(
     for key, table in tables.items():
         data[key] = str(table) if isinstance(table, Dataset) else f"{data.get('name', '')}-{key}"
     try:
-        prepared = prepare(load.customize(data), namespace, tables)
+        functions = rewarding.take(data, namespace)
+        prepared = prepare(load.customize(data), namespace, tables, functions)
         if not dry_run:
             return manager.submit(prepared)
     except OSError as error:
@@ -81,10 +84,116 @@ def customize(
         raise JobError(f"The workspace {where} cannot be written: {error.strerror}. Nothing was started.") from error
     measured = task.run(
         "tunelab.training.plan:measure",
-        {"spec": prepared.spec.model_dump(mode="json")},
+        {"spec": prepared.spec.model_dump(mode="json"), "files": prepared.files},
         show=f"Planning {prepared.spec.name}",
     )
     return Plan.of(prepared, measured)
+
+
+def try_reward(
+    reward: Any,
+    model: str | None = None,
+    dataset: Any = None,
+    *,
+    technique: str | None = None,
+    prompts: int = 8,
+    samples: int = 8,
+    completions: Any = None,
+    labels: Any = None,
+    namespace: dict[str, Any] | None = None,
+    **keys: Any,
+) -> RewardReport:
+    """Score answers by a reward before anything is trained: those of a model, sampled as training would, or given ones.
+
+    Parameters
+    ----------
+    reward
+        As in a spec: a function, its name, a preset, a reward prompt with its feedback model, or a list of them.
+    model, dataset
+        Whose answers to which prompts; as in a spec.
+    technique
+        ``"rlvr"`` or ``"rlaif"``; by default the one that fits the reward.
+    prompts, samples
+        How many prompts are answered, and how often each.
+    completions
+        Answers to score in place of a model's: rows with completion, prompt, and what the reward reads (a DataFrame or
+        a list of mappings).
+    labels
+        Scores of people, to compare with: a number (or None) for each of `completions`, or rows with completion and
+        label.
+    namespace
+        Variables in which a function's or DataFrame's name is looked up.
+    **keys
+        More keys of a spec, such as ``hyperparameters={"temperature": 0.7}``.
+
+    Raises
+    ------
+    Error
+        If the reward, the model or the rows cannot be used.
+
+    Examples
+    --------
+    >>> tl.try_reward("number", model="smollm2-135m", dataset="sums.jsonl")
+    """
+    if technique is None:
+        listed = reward if isinstance(reward, (list, tuple)) else [reward]
+        technique = "rlaif" if any(isinstance(part, Mapping) and "prompt" in part for part in listed) else "rlvr"
+    if completions is not None:
+        return _score_given(reward, completions, labels, technique, namespace)
+    if model is None or dataset is None:
+        raise SpecError("tl.try_reward takes a model and a dataset, or completions to score.")
+    for name, value, least in (("prompts", prompts, 1), ("samples", samples, 2)):
+        if not isinstance(value, int) or not least <= value <= 1024:
+            raise SpecError(f"{name} is {value}; it goes from {least} to 1024.")
+    batches = {
+        "num_generations": samples,
+        "per_device_train_batch_size": samples * min(prompts, 4),
+        "gradient_accumulation_steps": 1,
+    }
+    spec = keys | {
+        "name": "try",
+        "technique": technique,
+        "model": model,
+        "reward": reward,
+        "split": 0,
+        "hyperparameters": keys.get("hyperparameters", {}) | batches,
+    }
+    data = {**spec, "dataset": str(dataset) if isinstance(dataset, (Dataset, Path)) else "try-data"}
+    tables = {"dataset": dataset} if not isinstance(dataset, (str, Path)) else {}
+    if isinstance(dataset, str):
+        data["dataset"] = dataset
+    functions = rewarding.take(data, namespace)
+    prepared = prepare(load.customize(data), namespace, tables, functions)
+    measured = task.run(
+        "tunelab.training.trial:answer",
+        {"spec": prepared.spec.model_dump(mode="json"), "files": prepared.files, "prompts": prompts},
+        show="Trying the reward",
+    )
+    return RewardReport.of(measured["samples"], labels, measured["seconds"])
+
+
+def _score_given(
+    reward: Any, completions: Any, labels: Any, technique: str, namespace: dict[str, Any] | None
+) -> RewardReport:
+    rows = completions.to_dict("records") if hasattr(completions, "to_dict") else list(completions)
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping) or not isinstance(row.get("completion"), str):
+            raise SpecError(f"completions, row {number}: it needs a text 'completion'.")
+    if not rows:
+        raise SpecError("completions is empty.")
+    data = {"name": "try", "model": "none", "technique": technique, "dataset": "none", "reward": reward}
+    functions = rewarding.take(data, namespace)
+    parts, files = rewarding.resolve_for(load.customize(data), [dict(row) for row in rows], "completions", functions)
+    scored = task.run(
+        "tunelab.training.bench:score",
+        {
+            "parts": [part.model_dump(mode="json") for part in parts],
+            "files": files,
+            "rows": [dict(row) for row in rows],
+        },
+        show="Scoring",
+    )
+    return RewardReport.of(scored["samples"], labels, scored["seconds"])
 
 
 def jobs() -> Jobs:
@@ -134,7 +243,7 @@ def model(name: str) -> CustomModel:
     return CustomModel(entry)
 
 
-def recipe(technique: str, model: str, adapter: str = "lora") -> recipes.Recipe:
+def recipe(technique: str, model: str, adapter: str = "lora", algorithm: str | None = None) -> recipes.Recipe:
     """Return the settings that `technique` has on `model` unless a spec says otherwise, each with its source.
 
     Raises
@@ -146,13 +255,15 @@ def recipe(technique: str, model: str, adapter: str = "lora") -> recipes.Recipe:
     """
     if technique not in TECHNIQUES:
         raise SpecError(
-            f"Unknown technique '{technique}'.{did_you_mean(technique, TECHNIQUES)} "
-            f"There are {' and '.join(TECHNIQUES)}."
+            f"Unknown technique '{technique}'.{did_you_mean(technique, TECHNIQUES)} There are {listing(TECHNIQUES)}."
         )
     if adapter not in ("lora", "full"):
         raise SpecError(f"adapter is '{adapter}'; it is lora or full.")
     found = find.find(model)
-    return recipes.find(technique, model, adapter, found.params, machine.device("auto").partition(":")[0])
+    if algorithm not in (None, "grpo", "rloo"):
+        raise SpecError(f"algorithm is '{algorithm}'; it is grpo or rloo.")
+    device = machine.device("auto").partition(":")[0]
+    return recipes.find(technique, model, adapter, found.params, device, algorithm)
 
 
 def generate(

@@ -54,14 +54,14 @@ def refused(call: Callable[[], Any]) -> str:
 
 
 LINES = {
-    "nothing": ("", "The spec lacks 'technique'. It is one of sft, dpo."),
+    "nothing": ("", "The spec lacks 'technique'. It is one of sft, dpo, rlvr, rlaif."),
     "technique alone": (
         "dpo",
         "The spec lacks 'model'. It is a catalog name such as smollm2-135m, a hub id, or a local folder.",
     ),
     "misspelt technique": (
         LINE.replace("dpo", "dop"),
-        "Unknown technique 'dop'. Did you mean 'dpo'? There are sft and dpo.",
+        "Unknown technique 'dop'. Did you mean 'dpo'? There are dpo, rlaif, rlvr, sft.",
     ),
     "unknown option": (f"{LINE} --epochs 3", "unrecognized arguments: --epochs 3. See %customize?"),
     "two techniques": (LINE.replace("dpo", "dpo sft"), "unrecognized arguments: sft. See %customize?"),
@@ -116,7 +116,7 @@ CELLS = {
         "The YAML cannot be read: unacceptable character #x0000: special characters are not allowed in "
         '"<unicode string>", position 6.',
     ),
-    "empty": ("\n", "The spec lacks 'technique'. It is one of sft, dpo."),
+    "empty": ("\n", "The spec lacks 'technique'. It is one of sft, dpo, rlvr, rlaif."),
     "misspelt key": (
         f"{BODY}hyperparameter: {{}}",
         "Unknown key 'hyperparameter' in the spec. Did you mean 'hyperparameters'?",
@@ -226,7 +226,7 @@ COMPLETED = {
     "option": ("%customize dpo --mo", {"del"}),
     "options not given yet": (
         "%customize dpo --model a --",
-        {"data", "name", "eval-data", "set", "fit", "wait", "dry-run"},
+        {"data", "name", "eval-data", "set", "fit", "wait", "dry-run", "reward", "feedback", "base-url"},
     ),
     "option on a cell's first line": ("%%customize dpo --dr", {"y-run"}),
     "model of the catalog": ("%customize dpo --model smol", {"lm2-135m"}),
@@ -249,7 +249,7 @@ COMPLETED = {
     "truth": ("%customize dpo --set gradient_checkpointing=t", {"rue"}),
     "key": ("%%customize\ntech", {"nique: "}),
     "section": ("%%customize\nadap", {"ter:"}),
-    "technique in a cell": ("%%customize\ntechnique: ", {"sft", "dpo"}),
+    "technique in a cell": ("%%customize\ntechnique: ", {"sft", "dpo", "rlvr", "rlaif"}),
     "model in a cell": ("%%customize\nmodel: smol", {"lm2-135m"}),
     "dataset in a cell": ("%%customize\ndataset: hum", {"an-like", "an-like@1"}),
     "DataFrame in a cell": ("%%customize\ndataset: fra", {"me"}),

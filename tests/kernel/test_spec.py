@@ -21,8 +21,8 @@ from tunelab.spec import hyperparameters as fields
 
 BASE = {"name": "chatty", "model": "smollm2-135m", "technique": "dpo", "dataset": "pairs.jsonl"}
 KEYS = (
-    "Its keys are adapter, chat_template, compute, dataset, eval_dataset, hyperparameters, keep, kind, model, name, "
-    "seed, split, technique, tracking."
+    "Its keys are adapter, algorithm, chat_template, compute, dataset, eval_dataset, hyperparameters, keep, kind, "
+    "model, name, reward, seed, split, technique, tracking."
 )
 SPLIT = "split: give a share from 0 to below 1 (0.1), or a whole number of rows (64)"
 NAME = "name: it has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 100 long"
@@ -62,9 +62,12 @@ REFUSED = {
         {"compute": {"devise": "cpu"}},
         "Unknown key 'compute.devise' in the spec. Did you mean 'device'?",
     ),
-    "technique": ({"technique": "dpoo"}, "Unknown technique 'dpoo'. Did you mean 'dpo'? There are sft and dpo."),
-    "technique far": ({"technique": "ppo2x"}, "Unknown technique 'ppo2x'. There are sft and dpo."),
-    "no technique": ({"technique": None}, "The spec lacks 'technique'. It is one of sft, dpo."),
+    "technique": (
+        {"technique": "dpoo"},
+        "Unknown technique 'dpoo'. Did you mean 'dpo'? There are dpo, rlaif, rlvr, sft.",
+    ),
+    "technique far": ({"technique": "ppo2x"}, "Unknown technique 'ppo2x'. There are dpo, rlaif, rlvr, sft."),
+    "no technique": ({"technique": None}, "The spec lacks 'technique'. It is one of sft, dpo, rlvr, rlaif."),
     "no model": (
         {"model": None},
         "The spec lacks 'model'. It is a catalog name such as smollm2-135m, a hub id, or a local folder.",
@@ -134,7 +137,7 @@ REFUSED = {
     ),
     "best of nothing": (
         {"keep": "best", "split": 0},
-        "The spec: keep: best chooses by held-out loss, and split: 0 holds nothing out.",
+        "The spec: keep: best chooses by held-out figures, and split: 0 holds nothing out.",
     ),
     "best with other save_steps": (
         {"keep": "best", "hyperparameters": {"save_steps": 3}},
@@ -296,7 +299,7 @@ YAML = {
     "a list": ("- a", "The spec is a mapping of keys such as 'model: smollm2-135m', and got a list."),
     "a text": ("dpo", "The spec is a mapping of keys such as 'model: smollm2-135m', and got a text."),
     "a number": ("5", "The spec is a mapping of keys such as 'model: smollm2-135m', and got a number."),
-    "nothing": ("", "The spec lacks 'technique'. It is one of sft, dpo."),
+    "nothing": ("", "The spec lacks 'technique'. It is one of sft, dpo, rlvr, rlaif."),
     "a key that is a number": (yaml.safe_dump(BASE | {1: 2}, sort_keys=False), "1: keys should be strings (got 1)."),
     "a spec's name ends in .yaml": ("gone.yaml", "There is no spec file gone.yaml."),
 }
@@ -476,7 +479,7 @@ def test_every_value_of_a_recipe_has_a_source_and_would_be_taken(technique: str,
 def test_a_recipe_is_asked_for_by_technique_and_model(workspace: Path) -> None:
     assert tl.recipe("dpo", "smollm2-135m").hyperparameters["learning_rate"] == 2.5e-5
     assert refusal(lambda: tl.recipe("dop", "smollm2-135m")) == (
-        "Unknown technique 'dop'. Did you mean 'dpo'? There are sft and dpo."
+        "Unknown technique 'dop'. Did you mean 'dpo'? There are dpo, rlaif, rlvr, sft."
     )
     assert refusal(lambda: tl.recipe("dpo", "smollm2-135m", "lore")) == "adapter is 'lore'; it is lora or full."
     assert refusal(lambda: tl.recipe("dpo", "smolm2-135m"), tl.ModelError) == (

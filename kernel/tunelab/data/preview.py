@@ -15,7 +15,7 @@ from tunelab.data.report import Finding
 from tunelab.errors import DataError, SpecError
 from tunelab.models import find
 from tunelab.spec import hyperparameters as fields
-from tunelab.spec.customize import TECHNIQUES
+from tunelab.spec.customize import ON_ROWS
 
 if TYPE_CHECKING:
     from tunelab.data import Dataset
@@ -138,7 +138,7 @@ class Preview:
             for example in self.examples
             for one in example["sequences"]
         )
-        legend = "Filled: trained on. Framed: a special token." if self.technique in TECHNIQUES else ""
+        legend = "Filled: trained on. Framed: a special token." if self.technique in ON_ROWS else ""
         return (
             f'<div class="tl-preview"><style>{_STYLE}</style><table><caption>{html.escape(self._title)}</caption>'
             f"<tbody>{facts}</tbody></table>{self._histogram()}<div>{legend}</div>{examples}</div>"
@@ -205,7 +205,7 @@ def preview(
     given = hyperparameters or {}
     if chat_template not in ("auto", "none"):
         raise SpecError(f"chat_template is auto or none, and got {chat_template!r}.")
-    if technique in TECHNIQUES:
+    if technique in ON_ROWS:
         recipe = recipes.find(technique, model, "lora", ref.params, "cpu")
         given = recipe.hyperparameters | fields.check(technique, given, recipe.ranges)
     elif given:

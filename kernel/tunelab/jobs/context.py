@@ -24,6 +24,10 @@ class Stopped(Exception):
     """Raised by work that was asked to stop, after it saved what it had."""
 
 
+class Paused(Exception):
+    """Raised by work that cannot go on now, and can later: the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Context:
     """The job that is worked on."""

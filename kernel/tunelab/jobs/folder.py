@@ -145,10 +145,12 @@ def disk_bytes(folder: Path) -> int:
     return total
 
 
-def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> tuple[JobFolder, Held]:
+def create(
+    name: str, spec: dict[str, Any], facts: dict[str, Any], files: dict[str, str] | None = None
+) -> tuple[JobFolder, Held]:
     """Make a new job's folder, queued; return it and its runner's lock, so that nobody else gives it a runner.
 
-    The id is NAME-DATE-TIME-XXXX, so ids sort by time per name.
+    The id is NAME-DATE-TIME-XXXX, so ids sort by time per name. `files` are texts by their names: ``reward.py``.
 
     Raises
     ------
@@ -162,6 +164,8 @@ def create(name: str, spec: dict[str, Any], facts: dict[str, Any]) -> tuple[JobF
         aside.path.mkdir(mode=0o700)
         aside.write_spec(spec)
         workspace.write_json(aside.path / "submitted.json", facts)
+        for file, text in (files or {}).items():
+            workspace.write_text(aside.path / file, text)
         Journal(aside.journal, "runner").append("state", state="queued", reason=None)
         lock = try_hold(aside.runner_lock)
         aside.path.rename(folder.path)

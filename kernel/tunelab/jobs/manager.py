@@ -19,6 +19,7 @@ from tunelab.jobs import folder as folders
 from tunelab.jobs import journal as journals
 from tunelab.jobs import locks, revive
 from tunelab.jobs.prepare import Prepared
+from tunelab.jobs.rollouts import Rollouts
 from tunelab.jobs.view import JobView, sentence, size
 
 if TYPE_CHECKING:
@@ -142,6 +143,31 @@ class Job:
         frame = pd.DataFrame.from_dict(rows, orient="index").sort_index().astype("float64")
         frame.index.name = "step"
         return frame
+
+    def rollouts(self, step: int | None = None, held_out: bool | None = None) -> pd.DataFrame:
+        """Return the answers that a reinforcement job sampled, one row each.
+
+        Parameters
+        ----------
+        step
+            Of this step only; without, of all of them.
+        held_out
+            True for answers to held-out prompts, False for those that were trained on; without, both.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``step``, ``group`` (answers to one prompt, counted from 0 within the step), ``row`` (of the
+            dataset, from 1), ``held_out``, ``prompt``, ``completion``, ``reward`` (NaN where there is none), one a part
+            of the reward, ``cut`` (ended by the length limit), ``tokens``, ``status`` and ``note`` (why there is no
+            reward). A part that is named as another column is called ``part NAME``.
+        """
+        return Rollouts(self.folder.journal).read().frame(step, held_out)
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """What the run warns of, the latest first: ``code``, ``message``, ``advice``, ``step`` and ``count``."""
+        return self.read().alerts
 
     def logs(self) -> str:
         """Return the job's log lines, and after them what its process wrote."""
@@ -286,7 +312,7 @@ class Jobs(Sequence[Job]):
 def submit(prepared: Prepared) -> Job:
     """Start a job for a resolved spec, as processes of its own that outlive this one."""
     spec = prepared.spec.model_dump(mode="json")
-    folder, lock = folders.create(prepared.spec.name, spec, prepared.facts)
+    folder, lock = folders.create(prepared.spec.name, spec, prepared.facts, prepared.files)
     ticket = None
     try:
         # The place in the queue is taken here and handed to the runner: processes do not start in the order of submits.
@@ -319,7 +345,7 @@ class _ProgressLine:
         self.last = ""
 
     def show(self, view: JobView) -> None:
-        numbers = ("loss", "eval_loss", "eval_rewards/margins")
+        numbers = ("reward", "eval_reward", "loss", "eval_loss", "eval_rewards/margins")
         values = [
             f"{name} {view.metrics[name][0]:.4g}"
             for name in numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import math
 import os
 import shutil
@@ -16,10 +17,13 @@ from urllib.parse import urlsplit, urlunsplit
 from tunelab import recipes, workspace
 from tunelab.data import Dataset, resolve
 from tunelab.errors import DataError, ModelError, SpecError
-from tunelab.jobs import machine
+from tunelab.jobs import machine, rewarding, windows
 from tunelab.models import find
 from tunelab.spec import CustomizeSpec
 from tunelab.spec import hyperparameters as fields
+
+#: So many prompts are held out at most, unless the spec says otherwise.
+_HELD_OUT_PROMPTS = 64
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,15 @@ class Prepared:
     train_rows: int
     eval_rows: int
     facts: dict[str, Any]
+    #: Texts that are to lie in the job's folder, by their names: rewards' sources and prompts.
+    files: dict[str, str]
 
 
 def prepare(
-    spec: CustomizeSpec, namespace: dict[str, Any] | None = None, tables: dict[str, Any] | None = None
+    spec: CustomizeSpec,
+    namespace: dict[str, Any] | None = None,
+    tables: dict[str, Any] | None = None,
+    functions: dict[str, rewarding.Taken] | None = None,
 ) -> Prepared:
     """Return the resolved spec.
 
@@ -47,6 +56,8 @@ def prepare(
         The notebook's variables, in which a dataset's name is looked up.
     tables
         ``dataset`` and ``eval_dataset`` themselves, where they were given as objects and not by name.
+    functions
+        What `rewarding.take` took for the reward, by file.
 
     Raises
     ------
@@ -57,20 +68,28 @@ def prepare(
         raise SpecError(f"name: '{spec.name}' is a base model of the catalog; give the custom model another name.")
     device = machine.device(spec.compute.device)
     model = find.find(spec.model)
-    recipe = recipes.find(spec.technique, spec.model, spec.adapter.type, model.params, device.partition(":")[0])
-    hyperparameters = fields.check(spec.technique, spec.hyperparameters, recipe.ranges)
+    kind = device.partition(":")[0]
+    recipe = recipes.find(spec.technique, spec.model, spec.adapter.type, model.params, kind, spec.algorithm)
+    hyperparameters = fields.check(spec.method, spec.hyperparameters, recipe.ranges)
     if model.kind == "hub" and model.folder is None:
         _ask_hub(spec.model)
 
     dataset = _rows(spec, "dataset", namespace, tables or {})
     held = None if spec.eval_dataset is None else _rows(spec, "eval_dataset", namespace, tables or {})
     _forms_fit(spec, model, dataset, held)
-    split = None if held else recipe.split if spec.split is None else spec.split
+    split = None if held else _split(spec, recipe.split, dataset.rows)
     eval_rows = held.rows if held else len(dataset.held_out(split or 0, spec.seed))
     train_rows = dataset.rows - (0 if held else eval_rows)
 
     merged = recipe.hyperparameters | hyperparameters
-    _consistent(spec, hyperparameters, merged, eval_rows)
+    keep = spec.keep or ("best" if spec.is_reinforcement and eval_rows else "last")
+    parts, files = rewarding.resolve(spec, dataset, held, functions or {})
+    if spec.is_reinforcement:
+        windows.settle(hyperparameters, merged, train_rows, eval_rows)
+        _by_vllm(hyperparameters, merged, kind)
+    _consistent(keep, hyperparameters, merged, eval_rows)
+    if spec.is_reinforcement and eval_rows:
+        windows.align(merged, train_rows, keep)
     if spec.technique == "dpo" and "precompute_ref_log_probs" not in hyperparameters:
         # An adapter is its own reference when it is turned off; the weights of full fine-tuning would be there twice.
         full = spec.adapter.type == "full"
@@ -85,6 +104,9 @@ def prepare(
             "split": split,
             "adapter": spec.adapter.model_validate(recipe.adapter | given),
             "hyperparameters": dict(sorted(merged.items())),
+            "keep": keep,
+            "algorithm": spec.method if spec.is_reinforcement else None,
+            "reward": parts[0] if len(parts) == 1 else parts or None,
             "compute": spec.compute.model_copy(
                 update={
                     "device": device,
@@ -101,14 +123,36 @@ def prepare(
         dataset,
         train_rows,
         eval_rows,
-        _facts(spec, resolved, model, dataset, held, train_rows, eval_rows),
+        _facts(spec, resolved, model, dataset, held, train_rows, eval_rows, functions or {})
+        | ({"reward": rewarding.digests(files)} if files else {}),
+        files,
     )
+
+
+def _split(spec: CustomizeSpec, share: float, rows: int) -> float | int:
+    if spec.split is not None or not spec.is_reinforcement:
+        return share if spec.split is None else spec.split
+    # Each evaluation samples an answer to every held-out prompt.
+    return min(_HELD_OUT_PROMPTS, int(rows * share))
+
+
+def _by_vllm(given: dict[str, Any], merged: dict[str, Any], device: str) -> None:
+    """Sample through vLLM on a GPU where it is installed, as TRL does it; not run on a GPU yet."""
+    is_there = importlib.util.find_spec("vllm") is not None
+    if given.get("use_vllm") and not is_there:
+        raise SpecError("hyperparameters.use_vllm is true, and vLLM is not installed here: pip install vllm.")
+    if device == "cuda" and is_there and "use_vllm" not in given:
+        merged["use_vllm"] = True
 
 
 def steps(hyperparameters: dict[str, Any], train_rows: int) -> int:
     """Return how many optimizer steps transformers' Trainer will make on one device."""
     if hyperparameters.get("max_steps", -1) > 0:
         return int(hyperparameters["max_steps"])
+    if "num_generations" in hyperparameters:
+        return math.ceil(
+            float(hyperparameters["num_train_epochs"]) * windows.steps_an_epoch(hyperparameters, train_rows)
+        )
     batches = math.ceil(train_rows / hyperparameters["per_device_train_batch_size"])
     if hyperparameters.get("dataloader_drop_last"):
         batches = train_rows // hyperparameters["per_device_train_batch_size"]
@@ -149,13 +193,13 @@ def _forms_fit(spec: CustomizeSpec, model: find.ModelRef, dataset: Dataset, held
         raise DataError(f"{held} and {dataset} are not of one form: one is conversations, the other plain text.")
 
 
-def _consistent(spec: CustomizeSpec, given: dict[str, Any], merged: dict[str, Any], eval_rows: int) -> None:
+def _consistent(keep: str, given: dict[str, Any], merged: dict[str, Any], eval_rows: int) -> None:
     if not eval_rows:
         for name in ("eval_steps", "eval_on_start"):
             if given.get(name):
                 raise SpecError(f"hyperparameters.{name} is set, and no rows are held out. Give split or eval_dataset.")
             merged.pop(name, None)
-    if spec.keep == "best":
+    if keep == "best":
         if given.get("save_steps", merged["eval_steps"]) != merged["eval_steps"]:
             raise SpecError(
                 "keep: best needs a checkpoint at each evaluation: leave out save_steps, or set it to eval_steps."
@@ -208,10 +252,13 @@ def _facts(
     held: Dataset | None,
     train_rows: int,
     eval_rows: int,
+    functions: dict[str, rewarding.Taken],
 ) -> dict[str, Any]:
     # What a cell would say to make the same job again: what was given, with names that mean the same tomorrow.
     pinned = {"model": resolved.model, "dataset": resolved.dataset, "eval_dataset": resolved.eval_dataset}
     given = spec.model_dump(mode="json", exclude_defaults=True)
+    if "reward" in given:
+        given["reward"] = rewarding.given(given["reward"], functions)
     return {
         "given": {key: pinned.get(key) or value for key, value in given.items()},
         "submitted_ns": time.time_ns(),
@@ -219,7 +266,7 @@ def _facts(
         "commit": _commit(),
         "cwd": str(Path.cwd()),
         "tracking_uri": tracking_uri(),
-        "needs": _needs(model),
+        "needs": [*_needs(model), *(name for name in rewarding.secrets(spec) if name in os.environ)],
         "params": model.params,
         "train_rows": train_rows,
         "eval_rows": eval_rows,

@@ -192,6 +192,8 @@ class Runner:
         status = outcome.get("status")
         if status == "completed":
             return Ending("completed")
+        if status == "paused":
+            return Ending("paused", outcome["reason"])
         if status == "disk full" or code == DISK_FULL:
             return self._disk_full()
         if status == "failed":

@@ -20,7 +20,7 @@ from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.jobs import folder as folders
 from tunelab.jobs import locks
-from tunelab.jobs.context import Context, Stopped, is_disk_full, leave, print_traceback
+from tunelab.jobs.context import Context, Paused, Stopped, is_disk_full, leave, print_traceback
 from tunelab.jobs.journal import Journal
 from tunelab.jobs.revive import revive
 
@@ -73,6 +73,8 @@ def _work(context: Context) -> int:
         importlib.import_module(WORK[folder.spec()["kind"]]).run(context)
     except Stopped:
         return _leave(folder, "stopped", None)
+    except Paused as error:
+        return _leave(folder, "paused", str(error))
     except Error as error:
         return _leave(folder, "failed", str(error))
     except Exception as error:

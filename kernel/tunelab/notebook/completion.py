@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,38 @@ from tunelab.errors import Error
 from tunelab.models.find import CATALOG
 from tunelab.registry import index
 from tunelab.spec import TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
-from tunelab.spec.hyperparameters import catalog
+from tunelab.spec.hyperparameters import METHODS, Hyperparameter, catalog, method_of
+from tunelab.spec.rewards import PRESETS, FeedbackReward, FunctionReward, PresetReward
 
-_OPTIONS = ("--model", "--data", "--name", "--eval-data", "--set", "--fit", "--wait", "--dry-run")
+_OPTIONS = (
+    "--model",
+    "--data",
+    "--name",
+    "--reward",
+    "--feedback",
+    "--base-url",
+    "--eval-data",
+    "--set",
+    "--fit",
+    "--wait",
+    "--dry-run",
+)
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
+_REWARD_KEYS = tuple(
+    dict.fromkeys(
+        field.alias or name
+        for model in (FunctionReward, PresetReward, FeedbackReward)
+        for name, field in model.model_fields.items()
+    )
+)
 _CHOICES = {
     "technique": TECHNIQUES,
     "kind": ("customize",),
     "chat_template": ("auto", "none"),
     "keep": ("last", "best"),
+    "algorithm": ("grpo", "rloo"),
+    "reward.preset": PRESETS,
+    "reward.unit": ("words", "characters", "sentences"),
     "adapter.type": ("lora", "full"),
     "compute.device": ("auto", "cpu", "cuda", "mps"),
     "compute.engine": ("local",),
@@ -78,6 +102,10 @@ def _in_line(line: str, namespace: dict[str, Any]) -> tuple[list[str], str]:
         return _models(word), word
     if previous in ("--data", "-d", "--eval-data"):
         return _data(word, namespace), word
+    if previous in ("--reward", "-r"):
+        return _rewards(word, namespace), word
+    if previous in ("--feedback", "-f"):
+        return _models(word), word
     if previous in ("--set", "-s"):
         if "=" in word:
             name = word.partition("=")[0]
@@ -87,7 +115,7 @@ def _in_line(line: str, namespace: dict[str, Any]) -> tuple[list[str], str]:
         return index.names(), word
     if len(words) == 2:
         return [*TECHNIQUES, *_OPTIONS], word
-    return [option for option in _OPTIONS if option in ("--set",) or option not in words], word
+    return [option for option in _OPTIONS if option in ("--set", "--reward") or option not in words], word
 
 
 def _in_body(body: str, head: str, namespace: dict[str, Any]) -> list[str]:
@@ -104,7 +132,9 @@ def _in_body(body: str, head: str, namespace: dict[str, Any]) -> list[str]:
     if value_of:
         return _values(f"{section}.{value_of[1]}" if section else value_of[1], given, value_of[2], namespace)
     if section == "hyperparameters":
-        return [f"{name}: " for name in catalog(given or "sft")]
+        return [f"{name}: " for name in catalog(method_of(given or "sft"))]
+    if section == "reward":
+        return [f"{name}: " for name in _REWARD_KEYS]
     if section in _SECTIONS:
         return [f"{name}: " for name in _SECTIONS[section].model_fields]
     return [
@@ -114,9 +144,9 @@ def _in_body(body: str, head: str, namespace: dict[str, Any]) -> list[str]:
 
 
 def _names(technique: str | None) -> list[str]:
-    hyperparameters = catalog(technique) if technique else catalog("sft") | catalog("dpo")
+    hyperparameters = _hyperparameters(technique)
     dotted = [f"{section}.{name}" for section, model in _SECTIONS.items() for name in model.model_fields]
-    return [*hyperparameters, *dotted, "split", "keep", "seed", "chat_template"]
+    return [*hyperparameters, *dotted, "split", "keep", "seed", "chat_template", "algorithm"]
 
 
 def _values(name: str, technique: str | None, word: str = "", namespace: dict[str, Any] | None = None) -> list[str]:
@@ -129,10 +159,34 @@ def _values(name: str, technique: str | None, word: str = "", namespace: dict[st
         return _data(word, namespace or {})
     if name == "name":
         return index.names()
-    field = (catalog(technique) if technique in TECHNIQUES else catalog("sft") | catalog("dpo")).get(name)
+    if name in ("reward", "reward.function"):
+        return _rewards(word, namespace or {})
+    if name == "reward.prompt":
+        return _prompts()
+    if name == "reward.model":
+        return _models(word)
+    field = _hyperparameters(technique).get(name)
     if field is None:
         return []
     return list(field.choices) or (["true", "false"] if "bool" in field.types else [])
+
+
+def _hyperparameters(technique: str | None) -> dict[str, Hyperparameter]:
+    if technique in TECHNIQUES:
+        return catalog(method_of(technique))
+    return {name: field for method in reversed(METHODS) for name, field in catalog(method).items()}
+
+
+def _rewards(word: str, namespace: dict[str, Any]) -> list[str]:
+    functions = [key for key, value in namespace.items() if not key.startswith("_") and inspect.isfunction(value)]
+    files = [f"{path}:" if path.endswith(".py") else path for path in _paths(word, (".py",))]
+    return [*PRESETS, *functions, *_prompts(), *files]
+
+
+def _prompts() -> list[str]:
+    from tunelab.scoring import prompts
+
+    return prompts.names()
 
 
 def _models(word: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from tunelab.errors import DataError, Error
 from tunelab.models.find import CATALOG
 from tunelab.notebook import live
 from tunelab.registry import index
-from tunelab.spec import TECHNIQUES
+from tunelab.spec import REINFORCEMENT, TECHNIQUES
 
 _LOOK_EVERY_S = 0.5
 #: A page asks for no more rows at once, and is given none of a text beyond so many characters.
@@ -335,8 +336,27 @@ def _described(version: versions.Version, numbers: list[int]) -> dict[str, Any]:
 def _cell(dataset: Dataset, model: str) -> str | None:
     if dataset.technique not in TECHNIQUES:
         return None
-    spec = {"name": dataset.name, "model": model, "technique": dataset.technique, "dataset": str(dataset)}
-    return "%%customize\n" + yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    spec: dict[str, Any] = {
+        "name": dataset.name,
+        "model": model,
+        "technique": dataset.technique,
+        "dataset": str(dataset),
+    }
+    body = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    if dataset.technique in REINFORCEMENT:
+        body += _reward(dataset, model)
+    return "%%customize\n" + body
+
+
+def _reward(dataset: Dataset, model: str) -> str:
+    """Return a reward to begin with, as a line of a spec."""
+    if dataset.technique == "rlaif":
+        return f"reward: {{prompt: helpful, model: {model}}}  # a reward prompt, and the model that scores by it\n"
+    if "ground_truth" not in dataset.form:
+        return "reward: reward  # a function of this notebook, def reward(prompt, completion, **row): …, from 0 to 1\n"
+    truths = [str(row.get("ground_truth")) for row in dataset.read(count=20)]
+    numbers = all(re.search(r"-?\d[\d,.]*\s*$", truth) for truth in truths)
+    return f"reward: {'number' if numbers else 'exact'}  # how an answer is held to its ground_truth\n"
 
 
 __all__ = ["DatasetList", "DatasetPage", "View", "apart", "dataset_list", "plain"]

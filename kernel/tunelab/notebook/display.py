@@ -19,7 +19,16 @@ MIME = "application/vnd.tunelab.job+json"
 #: The same of a dataset, by ``NAME@VERSION``.
 DATASET_MIME = "application/vnd.tunelab.dataset+json"
 
-_SHOWN_METRICS = ("loss", "eval_loss", "rewards/margins", "eval_rewards/margins", "mean_token_accuracy", "entropy")
+_SHOWN_METRICS = (
+    "reward",
+    "eval_reward",
+    "loss",
+    "eval_loss",
+    "rewards/margins",
+    "eval_rewards/margins",
+    "mean_token_accuracy",
+    "entropy",
+)
 
 
 class _Output:

@@ -15,6 +15,7 @@ from tunelab.errors import Error
 from tunelab.jobs.manager import Job
 from tunelab.plan import Plan
 from tunelab.spec import TECHNIQUES, load
+from tunelab.spec.rewards import PRESETS
 
 
 def say_in_one_line(call: Any) -> Any:
@@ -36,6 +37,15 @@ class TunelabMagics(Magics):
     @argument("--model", "-m", help="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
     @argument("--data", "-d", help="registered dataset NAME[@VERSION], file, hub id, or a DataFrame's variable name")
     @argument("--name", "-n", help="the custom model's name")
+    @argument(
+        "--reward",
+        "-r",
+        action="append",
+        metavar="REWARD",
+        help="a function's name, FILE.py:NAME, or a preset; with --feedback a reward prompt; several are added up",
+    )
+    @argument("--feedback", "-f", metavar="MODEL", help="rlaif: the model that scores answers by the reward prompt")
+    @argument("--base-url", help="rlaif: the OpenAI-compatible endpoint that serves the feedback model")
     @argument("--eval-data", help="held-out rows, in place of a split")
     @argument(
         "--set", "-s", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter, or a dotted path"
@@ -66,6 +76,7 @@ class TunelabMagics(Magics):
             "dataset": given.data,
             "name": given.name,
             "eval_dataset": given.eval_data,
+            "reward": _reward(given),
         }
         spec |= {key: value for key, value in line.items() if value is not None}
         overrides = dict(load.assignment(text) for text in given.set)
@@ -78,6 +89,21 @@ class TunelabMagics(Magics):
         if given.wait and isinstance(started, Job):
             started.wait()
         return started
+
+
+def _reward(given: argparse.Namespace) -> Any:
+    """Return the reward that a line asks for: with a feedback model, names that are no presets are reward prompts."""
+    if not given.reward:
+        if given.feedback or given.base_url:
+            _refuse("--feedback and --base-url go with --reward PROMPT, the prompt that the model scores answers by")
+        return None
+    asked = {"model": given.feedback, "base_url": given.base_url}
+    asked = {key: value for key, value in asked.items() if value is not None}
+    parts = [
+        {"prompt": name, **asked} if given.feedback and name not in PRESETS and ".py:" not in name else name
+        for name in given.reward
+    ]
+    return parts if len(parts) > 1 else parts[0]
 
 
 def _parse(magic: Any, line: str) -> argparse.Namespace:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from tunelab.spec.hyperparameters import catalog
+from tunelab.spec import REINFORCEMENT
+from tunelab.spec.hyperparameters import catalog, method_of
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,15 @@ class Recipe:
         return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def find(technique: str, model: str, adapter: str, params: int | None, device: str) -> Recipe:
+def find(
+    technique: str, model: str, adapter: str, params: int | None, device: str, algorithm: str | None = None
+) -> Recipe:
     """Return the recipe of a technique.
 
     Parameters
     ----------
     technique
-        ``"sft"`` or ``"dpo"``.
+        A name of `TECHNIQUES`.
     model
         The name to show.
     adapter
@@ -87,26 +90,34 @@ def find(technique: str, model: str, adapter: str, params: int | None, device: s
         Number of the model's parameters, or None where it is not known yet.
     device
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    algorithm
+        Of rlvr and rlaif: ``"grpo"`` (also where it is None) or ``"rloo"``.
     """
-    facts = {"adapter": adapter, "device": device, "params": params}
+    method = method_of(technique, algorithm)
+    facts = {"adapter": adapter, "device": device, "params": params, "algorithm": method}
     values: dict[str, dict[str, Any]] = {}
     ranges: dict[str, tuple[float, float]] = {}
-    common, own = _load("common"), _load(technique)
-    for part in (common, own):
+    files = ["common", *(["reinforcement"] if technique in REINFORCEMENT else []), technique]
+    layers = [_load(name) for name in files]
+    lora: dict[str, Any] = {}
+    for part in layers:
         values |= part.get("values", {})
+        lora |= part.get("adapter", {})
+        values |= {"split": part["split"]} if "split" in part else {}
         for rule in part.get("rules", []):
             if _holds(rule["when"], facts):
                 values |= rule["values"]
         ranges |= {name: (float(low), float(high)) for name, (low, high) in part.get("ranges", {}).items()}
-    fields = catalog(technique)
+    fields = catalog(method)
     settings = {
-        name: Setting(name, entry["value"], entry["source"], ranges.get(name), fields[name].help)
+        name: Setting(
+            name, entry["value"], entry["source"], ranges.get(name), fields[name].help if name in fields else ""
+        )
         for name, entry in values.items()
     }
     if adapter == "lora":
-        for name, entry in common["adapter"].items():
+        for name, entry in lora.items():
             settings[f"adapter.{name}"] = Setting(f"adapter.{name}", entry["value"], entry["source"], None, "")
-    settings["split"] = Setting("split", common["split"]["value"], common["split"]["source"], None, "")
     return Recipe(technique, model, dict(sorted(settings.items())), ranges)
 
 

@@ -20,7 +20,8 @@ from mlflow.exceptions import MlflowException
 from tunelab.errors import Error
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Event, Journal, Reader, read
-from tunelab.registry import index, store
+from tunelab.registry import index, prompt_store, store
+from tunelab.registry.prompts import prompt_file
 
 _BATCH = 1000
 _PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
@@ -66,6 +67,9 @@ class RunTracker:
         if not run.inputs or not run.inputs.dataset_inputs:
             self.client.log_inputs(run.info.run_id, datasets=self._datasets())
         self.client.log_artifact(run.info.run_id, str(self.folder.spec_file))
+        for file in self.facts.get("reward", {}):
+            self.client.log_artifact(run.info.run_id, str(self.folder.path / file), artifact_path="reward")
+        self._link_prompts(run.info.run_id)
         self.run_id = run.info.run_id
         self.journal.append(
             "artifact", kind="run", uri=run.info.artifact_uri, run_id=self.run_id, experiment_id=experiment_id
@@ -196,6 +200,7 @@ class RunTracker:
         if self.facts["commit"]:
             tags["mlflow.source.git.commit"] = self.facts["commit"].rstrip("+")
             tags["tunelab.git.dirty"] = str(self.facts["commit"].endswith("+")).lower()
+        tags |= self._reward_tags()
         return tags | {f"version.{name}": version(name) for name in _PACKAGES}
 
     def _model_tags(self) -> dict[str, str]:
@@ -208,7 +213,23 @@ class RunTracker:
             "tunelab.dataset": self.spec["dataset"],
             "tunelab.adapter": self.spec["adapter"]["type"],
             "tunelab.created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        }
+        } | self._reward_tags()
+
+    def _link_prompts(self, run_id: str) -> None:
+        """Link the reward prompts' versions in MLflow; built-in ones come there with their first use."""
+        given = self.spec.get("reward") or []
+        for part in given if isinstance(given, list) else [given]:
+            if "prompt" not in part:
+                continue
+            name = part["prompt"].partition("@")[0]
+            template = (self.folder.path / prompt_file(part["prompt"])).read_text(encoding="utf-8")
+            version = prompt_store.ensure(self.client, name, template)
+            self.client.set_tag(run_id, f"tunelab.reward_prompt.{name}", f"{prompt_store.PREFIX}{name}@{version}")
+            self.client.link_prompt_version_to_run(run_id, f"prompts:/{prompt_store.PREFIX}{name}/{version}")
+
+    def _reward_tags(self) -> dict[str, str]:
+        """Return the digests of the reward's functions and prompts, by which they can be told to be the same."""
+        return {f"tunelab.reward.{file}": f"sha256:{digest}" for file, digest in self.facts.get("reward", {}).items()}
 
     def _datasets(self) -> list[DatasetInput]:
         from tunelab.data import Dataset as Rows

@@ -7,8 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-Technique = Literal["sft", "dpo"]
-TECHNIQUES: tuple[str, ...] = ("sft", "dpo")
+from tunelab.spec import rewards
+from tunelab.spec.rewards import FeedbackReward, Reward, RewardPart
+
+Technique = Literal["sft", "dpo", "rlvr", "rlaif"]
+TECHNIQUES: tuple[str, ...] = ("sft", "dpo", "rlvr", "rlaif")
+#: Those that sample answers and learn from their rewards.
+REINFORCEMENT = frozenset({"rlvr", "rlaif"})
+#: Those that learn from the rows' own tokens.
+ON_ROWS = frozenset(TECHNIQUES) - REINFORCEMENT
+
+#: What the reward of a technique is, where there is none.
+REWARD_IS = {
+    "rlvr": "needs a reward: a function of yours, a preset such as {preset: number}, or a weighted list of them",
+    "rlaif": "needs a reward such as {prompt: human_like, model: smollm2-135m}: a reward prompt and a feedback model",
+}
 
 SPLIT_IS = "give a share from 0 to below 1 (0.1), or a whole number of rows (64)"
 
@@ -105,7 +118,10 @@ class CustomizeSpec(_Strict):
     kind: Literal["customize"] = "customize"
     name: Name = Field(description="the custom model's name; each run that ends well adds a version NAME@N")
     model: str = Field(min_length=1, description="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
-    technique: Technique = Field(description="sft: learn answers; dpo: prefer one answer to another")
+    technique: Technique = Field(
+        description="sft: learn answers; dpo: prefer one answer to another; rlvr: learn from a reward that a function "
+        "computes; rlaif: from a reward that another model gives"
+    )
     dataset: str = Field(min_length=1, description="registered NAME[@VERSION], file, hub id, or a variable's name")
     split: int | float | None = Field(
         None, description="held-out share between 0 and 1, or a number of rows; 0 holds nothing out"
@@ -113,11 +129,19 @@ class CustomizeSpec(_Strict):
     eval_dataset: str | None = Field(None, min_length=1, description="held-out rows, instead of a split")
     adapter: Adapter = Field(default_factory=lambda: Adapter())
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="TRL's field names")
+    reward: Reward | None = Field(
+        None, description="rlvr: a function, {preset: …}, or a weighted list of them; rlaif: {prompt: …, model: …}"
+    )
+    algorithm: Literal["grpo", "rloo"] | None = Field(
+        None, description="of rlvr and rlaif: grpo, or rloo; grpo by default"
+    )
     chat_template: Literal["auto", "none"] = Field(
         "auto", description="auto: plain strings become user and assistant turns where the model has a template"
     )
-    keep: Literal["last", "best"] = Field(
-        "last", description="which checkpoint becomes the model; best: by held-out loss"
+    keep: Literal["last", "best"] | None = Field(
+        None,
+        description="which checkpoint becomes the model; best: by held-out loss, or reward; by default the last of sft "
+        "and dpo, the best of rlvr and rlaif",
     )
     compute: Compute = Field(default_factory=lambda: Compute())
     tracking: Tracking = Field(default_factory=lambda: Tracking())
@@ -137,10 +161,45 @@ class CustomizeSpec(_Strict):
             raise ValueError(SPLIT_IS)
         return value
 
+    @property
+    def is_reinforcement(self) -> bool:
+        """Whether answers are sampled and learned from by their rewards."""
+        return self.technique in REINFORCEMENT
+
+    @property
+    def method(self) -> str:
+        """The TRL trainer's name: sft, dpo, grpo or rloo."""
+        return self.algorithm or "grpo" if self.is_reinforcement else self.technique
+
+    @property
+    def reward_parts(self) -> list[RewardPart]:
+        """The parts of the reward, none for sft and dpo."""
+        return rewards.parts(self.reward)
+
+    @model_validator(mode="after")
+    def _reward_fits(self) -> CustomizeSpec:
+        if not self.is_reinforcement:
+            for key in ("reward", "algorithm"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{self.technique} takes no '{key}'; it is for rlvr and rlaif")
+            return self
+        if not self.reward_parts:
+            raise ValueError(f"{self.technique} {REWARD_IS[self.technique]}")
+        feedback = [part for part in self.reward_parts if isinstance(part, FeedbackReward)]
+        if self.technique == "rlvr" and feedback:
+            raise ValueError(
+                f"the reward prompt '{feedback[0].prompt}' needs technique rlaif; rlvr {REWARD_IS['rlvr']}"
+            )
+        if self.technique == "rlaif" and not feedback:
+            raise ValueError(f"no part of the reward has a reward prompt: rlaif {REWARD_IS['rlaif']}")
+        if self.compute.tokens_per_batch is not None:
+            raise ValueError(f"{self.technique} takes no compute.tokens_per_batch: a batch is whole groups of answers")
+        return self
+
     @model_validator(mode="after")
     def _one_way_to_hold_out(self) -> CustomizeSpec:
         if self.eval_dataset is not None and self.split is not None:
             raise ValueError("give split or eval_dataset, not both")
         if self.keep == "best" and self.eval_dataset is None and self.split == 0:
-            raise ValueError("keep: best chooses by held-out loss, and split: 0 holds nothing out")
+            raise ValueError("keep: best chooses by held-out figures, and split: 0 holds nothing out")
         return self

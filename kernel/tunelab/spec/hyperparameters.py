@@ -11,6 +11,9 @@ from typing import Any
 
 from tunelab.errors import SpecError, did_you_mean
 
+#: TRL's trainers, by which the catalog is kept.
+METHODS = ("sft", "dpo", "grpo", "rloo")
+
 CATALOG_FILE = Path(__file__).with_name("hyperparameters.json")
 
 #: What people try to set that is said elsewhere in the spec.
@@ -31,10 +34,17 @@ _SAID_ELSEWHERE = {
     "save_strategy": "save_steps",
     "save_total_limit": "nothing: the last two checkpoints and the best are kept",
     "trust_remote_code": "nothing: tunelab never runs code that comes with a model",
+    "reward_weights": "reward: each part has a weight",
+    "log_completions": "nothing: all completions are kept, and job.rollouts() has them",
+    "max_prompt_length": "nothing: a prompt that leaves no room for an answer is refused",
     "epochs": "num_train_epochs",
     "batch_size": "per_device_train_batch_size",
     "lr": "learning_rate",
 }
+
+
+#: A technique whose recipe shows a trainer's hyperparameters.
+RECIPE_OF = {"grpo": "rlvr", "rloo": "rlvr"}
 
 
 @dataclass(frozen=True)
@@ -65,10 +75,17 @@ class Hyperparameter:
         return " or ".join(words[kind] for kind in order)
 
 
+def method_of(technique: str, algorithm: str | None = None) -> str:
+    """Return the TRL trainer of a technique: sft, dpo, grpo or rloo."""
+    if technique in ("sft", "dpo"):
+        return technique
+    return algorithm if algorithm in METHODS else "grpo"
+
+
 @functools.cache
-def catalog(technique: str) -> dict[str, Hyperparameter]:
-    """Return the hyperparameters of a technique by name."""
-    entries = json.loads(CATALOG_FILE.read_text(encoding="utf-8"))[technique]
+def catalog(method: str) -> dict[str, Hyperparameter]:
+    """Return the hyperparameters of one of `METHODS` by name."""
+    entries = json.loads(CATALOG_FILE.read_text(encoding="utf-8"))[method]
     return {
         name: Hyperparameter(
             name, tuple(entry["types"]), entry["default"], entry["help"], tuple(entry.get("choices", ()))
@@ -77,13 +94,13 @@ def catalog(technique: str) -> dict[str, Hyperparameter]:
     }
 
 
-def check(technique: str, values: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> dict[str, Any]:
+def check(method: str, values: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> dict[str, Any]:
     """Return `values` in their own types.
 
     Parameters
     ----------
-    technique
-        ``"sft"`` or ``"dpo"``.
+    method
+        One of `METHODS`.
     values
         Hyperparameters by TRL's names. Numbers may come as text (``"5e-6"``, which YAML reads as a string).
     ranges
@@ -94,20 +111,20 @@ def check(technique: str, values: dict[str, Any], ranges: dict[str, tuple[float,
     SpecError
         For an unknown name (with the nearest right one), a value of another type, or one out of range.
     """
-    known = catalog(technique)
+    known = catalog(method)
     checked = {}
     for name, value in values.items():
         if name not in known:
-            raise SpecError(_unknown(technique, name, known))
+            raise SpecError(_unknown(method, name, known))
         checked[name] = _in_range(_typed(known[name], value), known[name], ranges.get(name))
     return checked
 
 
-def _unknown(technique: str, name: str, known: dict[str, Hyperparameter]) -> str:
+def _unknown(method: str, name: str, known: dict[str, Hyperparameter]) -> str:
     if name in _SAID_ELSEWHERE:
         return f"hyperparameters.{name} is not set here: use {_SAID_ELSEWHERE[name]}."
-    hint = did_you_mean(name, known) or f" See tl.recipe('{technique}', model) for all of them."
-    return f"Unknown hyperparameter '{name}' for {technique}.{hint}"
+    hint = did_you_mean(name, known) or f" See tl.recipe({RECIPE_OF.get(method, method)!r}, model) for all of them."
+    return f"Unknown hyperparameter '{name}' for {method}.{hint}"
 
 
 def _typed(field: Hyperparameter, value: Any) -> Any:

@@ -8,8 +8,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tunelab.errors import SpecError, did_you_mean, listing
+from tunelab.spec import rewards
 from tunelab.spec.customize import SPLIT_IS, TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
-from tunelab.spec.hyperparameters import catalog
+from tunelab.spec.hyperparameters import METHODS, catalog, method_of
 
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
 
@@ -56,7 +57,7 @@ def override(data: dict[str, Any], key: str, value: Any) -> None:
     path = key.split(".")
     technique = data.get("technique")
     if len(path) == 1:
-        known = catalog(technique) if technique in TECHNIQUES else {}
+        known = catalog(method_of(technique, data.get("algorithm"))) if technique in TECHNIQUES else {}
         if key in CustomizeSpec.model_fields and key not in known:
             if key in _SECTIONS or key == "hyperparameters":
                 raise SpecError(f"--set {key}: name a key of it, such as {key}.{_example(key)}.")
@@ -90,7 +91,7 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
     technique = data["technique"]
     if technique not in TECHNIQUES:
         hint = did_you_mean(str(technique), TECHNIQUES)
-        raise SpecError(f"Unknown technique '{technique}'.{hint} There are {' and '.join(TECHNIQUES)}.")
+        raise SpecError(f"Unknown technique '{technique}'.{hint} There are {listing(TECHNIQUES)}.")
     try:
         return CustomizeSpec.model_validate(data)
     except ValidationError as error:
@@ -100,11 +101,13 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
+    if path and path[0] == "reward":
+        return _of_the_reward(first, path)
     if first["type"] == "extra_forbidden":
         where = ".".join(path)
         model = _SECTIONS.get(path[0], CustomizeSpec) if len(path) > 1 else CustomizeSpec
         hint = did_you_mean(path[-1], model.model_fields)
-        if not hint and len(path) == 1 and path[0] in catalog("sft").keys() | catalog("dpo").keys():
+        if not hint and len(path) == 1 and path[0] in {key for method in METHODS for key in catalog(method)}:
             hint = f" It is a hyperparameter: write it under 'hyperparameters', or --set {path[0]}=…"
         return f"Unknown key '{where}' in the spec.{hint or f' Its keys are {listing(model.model_fields, 20)}.'}"
     # Of a union, the branch that failed stands in the path too.
@@ -116,6 +119,49 @@ def _one_line(error: ValidationError) -> str:
         message = "it has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 100 long"
     given = f" (got {_shown(first['input'])})" if not isinstance(first["input"], dict) else ""
     return f"{where or 'The spec'}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _of_the_reward(fault: Any, path: list[str]) -> str:
+    """Return what is wrong with a part of the reward; parts of a list count from 1."""
+    # The branches of the union stand in the path, before what is in them.
+    kind, rest = "", path[1:]
+    path = path[:1]
+    if rest and rest[0] == "list":
+        path, rest = path + rest[1:2], rest[2:]
+    if rest and rest[0] in rewards.TAGS:
+        kind, rest = rest[0], rest[1:]
+    path = path + rest
+    where = ".".join(str(int(part) + 1) if part.isdigit() else part for part in path)
+    models: dict[str, type[BaseModel]] = {
+        "function": rewards.FunctionReward,
+        "preset": rewards.PresetReward,
+        "feedback": rewards.FeedbackReward,
+    }
+    model = models.get(kind)
+    if fault["type"] == "extra_forbidden" and model is not None:
+        keys = {field.alias or name for name, field in model.model_fields.items()}
+        hint = did_you_mean(path[-1], keys) or f" Its keys are {listing(keys, 20)}."
+        return f"Unknown key '{where}' in the spec.{hint}"
+    if fault["type"] == "literal_error" and path[-1] == "preset":
+        hint = did_you_mean(str(fault["input"]), rewards.PRESETS)
+        return f"{where}: there is no preset {fault['input']!r}.{hint} There are {listing(rewards.PRESETS)}."
+    if fault["type"] == "missing":
+        return f"{where}: it is missing, and {_REWARD_KINDS[kind]} needs it."
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{where}: it is a function's name, a preset, or a mapping such as {{preset: number}}."
+    message = fault["msg"].removeprefix("Value error, ")
+    given = f" (got {_shown(fault['input'])})" if not isinstance(fault["input"], (dict, list)) else ""
+    if path[-1] in ("api_key", "base_url"):
+        # It may hold the key itself.
+        given = ""
+    if path[-1] == "api_key":
+        message = KEY_IS
+    return f"{where}: {message[:1].lower()}{message[1:]}{given}."
+
+
+#: What ``api_key`` is, where a value is refused, which is not shown.
+KEY_IS = "it is the name of an environment variable that holds the key, such as OPENAI_API_KEY, never the key itself"
+_REWARD_KINDS = {"function": "a function's reward", "preset": "a preset", "feedback": "a reward prompt"}
 
 
 def _shown(value: Any) -> str:

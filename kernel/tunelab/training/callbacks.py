@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -59,10 +60,17 @@ class Pace:
 
 
 class JournalCallback(TrainerCallback):
-    """Writes progress and metrics to the journal, evaluates at the end, and stops when the job is asked to."""
+    """Writes progress and metrics to the journal, evaluates at the end, and stops when the job is asked to.
 
-    def __init__(self, context: Context, held_out_rows: int, pace: Pace) -> None:
+    Parameters
+    ----------
+    window
+        The job can stop, and go on as if it had not, after each so many steps.
+    """
+
+    def __init__(self, context: Context, held_out_rows: int, pace: Pace, window: int = 1) -> None:
         self.context = context
+        self.window = window
         #: Whether an earlier worker has evaluated before the first step, and said so.
         self._has_begun = False
         self.held_out_rows = held_out_rows
@@ -100,7 +108,7 @@ class JournalCallback(TrainerCallback):
             # The end of the run also where it is asked to stop: what is resumed later would have nothing to do.
             control.should_save = True
             control.should_evaluate = self.held_out_rows > 0
-        elif self.context.stop.is_set():
+        elif self.context.stop.is_set() and step % self.window == 0:
             control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -134,7 +142,7 @@ class JournalCallback(TrainerCallback):
             self._one_evaluation_s = time.monotonic() - self._evaluating
             self._evaluated_s += self._one_evaluation_s
             self._evaluating = 0.0
-        if self.context.stop.is_set() and state.global_step > 0:
+        if self.context.stop.is_set() and state.global_step > 0 and state.global_step % self.window == 0:
             control.should_save = control.should_training_stop = True
 
     def _evaluations_s(self, state: TrainerState) -> float:
@@ -156,12 +164,20 @@ class CheckpointCallback(TrainerCallback):
     by_time
         Whether a checkpoint is due when two minutes of work, or a twentieth of the run, could be lost; where the user
         gave ``save_steps``, only then.
+    metric
+        The held-out metric by which a checkpoint is the best: the lowest ``eval_loss`` or the highest ``eval_reward``.
+    window
+        A checkpoint can be made after each so many steps.
     """
 
-    def __init__(self, context: Context, by_time: bool) -> None:
+    def __init__(self, context: Context, by_time: bool, metric: str = "eval_loss", window: int = 1) -> None:
         self.context = context
         self.by_time = by_time
-        self.losses: dict[int, float] = {}
+        self.metric = metric
+        self.window = window
+        #: The held-out metric by step, and before the first one.
+        self.figures: dict[int, float] = {}
+        self.before: float | None = None
         self._saved = time.monotonic()
         self._began = time.monotonic()
         self._first_step = 0
@@ -177,8 +193,8 @@ class CheckpointCallback(TrainerCallback):
     def take_over(self, state: TrainerState) -> None:
         """Learn what was evaluated before a checkpoint."""
         for entry in state.log_history:
-            if "eval_loss" in entry and entry["step"] > 0:
-                self.losses[int(entry["step"])] = entry["eval_loss"]
+            if (figure := entry.get(self.metric)) is not None and math.isfinite(figure):
+                self._note(int(entry["step"]), entry[self.metric])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Ask for a checkpoint where one is due."""
@@ -186,7 +202,7 @@ class CheckpointCallback(TrainerCallback):
         done = state.global_step - self._first_step
         whole_run_s = (now - self._began) / done * state.max_steps
         every = max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * whole_run_s, self._cost_s / _CHECKPOINT_COST)
-        if self.by_time and now - self._saved >= every:
+        if self.by_time and now - self._saved >= every and state.global_step % self.window == 0:
             control.should_save = True
         self._note_save(control, now)
 
@@ -198,12 +214,17 @@ class CheckpointCallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Note the held-out loss of this step, and keep its weights if it is the lowest so far."""
-        loss = (metrics or {}).get("eval_loss")
-        if loss is not None and state.global_step > 0:
-            if self.by_time and loss < min(self.losses.values(), default=float("inf")):
+        """Note the held-out figure of this step, and keep its weights if it is the best so far."""
+        figure = (metrics or {}).get(self.metric)
+        if figure is not None and not math.isfinite(figure):
+            # No held-out answer has a reward.
+            figure = None
+        if figure is not None and state.global_step > 0:
+            is_best = all(self._order(figure) < self._order(before) for before in self.figures.values())
+            if self.by_time and is_best and state.global_step % self.window == 0:
                 control.should_save = True
-            self.losses[state.global_step] = loss
+        if figure is not None:
+            self._note(state.global_step, figure)
         self._note_save(control, time.monotonic())
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -226,10 +247,26 @@ class CheckpointCallback(TrainerCallback):
         self._done()
 
     def best(self) -> int | None:
-        """Return the step with the lowest held-out loss whose checkpoint is there."""
+        """Return the step with the best held-out figure whose checkpoint is there."""
         there = self.context.folder.checkpoint_steps()
-        losses = {step: loss for step, loss in self.losses.items() if step in there}
-        return min(losses, key=lambda step: (losses[step], step)) if losses else None
+        figures = {step: figure for step, figure in self.figures.items() if step in there}
+        return min(figures, key=lambda step: (self._order(figures[step]), step)) if figures else None
+
+    @property
+    def was_better_before(self) -> bool:
+        """Whether no checkpoint is better than the model was before the first step."""
+        return self.before is not None and all(
+            self._order(self.before) <= self._order(f) for f in self.figures.values()
+        )
+
+    def _note(self, step: int, figure: float) -> None:
+        if step == 0:
+            self.before = figure
+        else:
+            self.figures[step] = figure
+
+    def _order(self, figure: float) -> float:
+        return figure if self.metric == "eval_loss" else -figure
 
     def _note_save(self, control: TrainerControl, now: float) -> None:
         """Start the clock of a checkpoint, and make room for it: the older of two is of less use than a newer one."""

@@ -10,12 +10,14 @@ import peft
 from transformers import PrinterCallback
 
 from tunelab.data import Dataset
-from tunelab.jobs.context import Context, Stopped
+from tunelab.jobs import windows
+from tunelab.jobs.context import Context, Paused, Stopped
 from tunelab.jobs.folder import COMPLETE, UNFINISHED
 from tunelab.spec import CustomizeSpec
-from tunelab.training import fit, speed
+from tunelab.training import fit, reinforce, speed
 from tunelab.training import trainer as trainers
 from tunelab.training.callbacks import CheckpointCallback, JournalCallback, Pace, sync_tree
+from tunelab.training.watching import watch
 
 #: Files of a checkpoint that are the trainer's and not the model's.
 _NOT_THE_MODEL = (
@@ -37,6 +39,8 @@ def run(context: Context) -> None:
     ------
     Stopped
         If the job was asked to stop; the last step is saved.
+    Paused
+        If a feedback model cannot be asked.
     Error
         If the model cannot be loaded or TRL refuses the settings.
     """
@@ -50,9 +54,16 @@ def run(context: Context) -> None:
     begin = folder.newest_step()
     checkpoint = folder.checkpoint(begin) if begin else None
     if checkpoint is None:
-        trainer: Any = fit.build(spec, aside, context.say, folder.first_step)
+        trainer: Any = fit.build(spec, aside, context.say, folder.first_step, folder.path)
     else:
-        trainer = trainers.build(spec, aside, context.say)
+        trainer = trainers.build(spec, aside, context.say, folder.path)
+    with reinforce.closing(trainer):
+        _train(context, trainer, checkpoint, begin)
+
+
+def _train(context: Context, trainer: Any, checkpoint: Path | None, begin: int) -> None:
+    """Train from a checkpoint, or from the start, to the end, and save the model."""
+    folder, aside = context.folder, context.folder.checkpoints / UNFINISHED
     # What the machine chose is part of the job: a recovery and a replay of the spec do the same.
     spec = trainer.spec
     if checkpoint is None:
@@ -60,10 +71,15 @@ def run(context: Context) -> None:
     folder.write_spec(spec.model_dump(mode="json"))
     if context.stop.is_set():
         raise Stopped
-    keeper = CheckpointCallback(context, by_time="save_steps" not in spec.hyperparameters or spec.keep == "best")
+    window, metric = 1, "eval_loss"
+    if spec.is_reinforcement:
+        window, metric = windows.window(spec.hyperparameters), "eval_reward"
+        watch(trainer, context)
+    by_time = "save_steps" not in spec.hyperparameters or spec.keep == "best"
+    keeper = CheckpointCallback(context, by_time, metric, window)
     held_out = len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0
     rate = speed.rate(trainer.model.device.type, spec.compute.dtype or "float32")
-    trainer.add_callback(JournalCallback(context, held_out, Pace(trainer.work, rate)))
+    trainer.add_callback(JournalCallback(context, held_out, Pace(trainer.work, rate), window))
     trainer.add_callback(keeper)
     # Its lines are the journal's metrics once more.
     trainer.remove_callback(PrinterCallback)
@@ -75,6 +91,11 @@ def run(context: Context) -> None:
     )
     try:
         trainer.resume(checkpoint)
+    except reinforce.Stuck as error:
+        raise Paused(
+            f"{error} Nothing is lost: when it can be asked, tl.job('{folder.id}').resume() goes on from step "
+            f"{folder.newest_step()}."
+        ) from error
     except Exception as error:
         if fit.is_out_of_memory(error):
             raise MemoryError(str(error)) from error
@@ -87,7 +108,10 @@ def run(context: Context) -> None:
     if best is None:
         _save(trainer, folder.adapter)
     else:
-        context.say(f"the model is the checkpoint of step {best}, the lowest held-out loss ({keeper.losses[best]:.4f})")
+        which = "lowest held-out loss" if metric == "eval_loss" else "highest held-out reward"
+        context.say(f"the model is the checkpoint of step {best}, the {which} ({keeper.figures[best]:.4f})")
+        if keeper.was_better_before and keeper.before is not None:
+            context.say(f"before the first step it was no worse ({keeper.before:.4f}): nothing was won", "warning")
         shutil.copytree(folder.checkpoint(best), folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
     sync_tree(folder.adapter)

@@ -32,7 +32,9 @@ SET_BY_TUNELAB = {
     "ddp_timeout", "average_tokens_across_devices", "dataset_text_field", "chat_template_path", "eos_token",
     "pad_token", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps",
     "activation_checkpointing", "activation_checkpointing_kwargs", "use_liger_kernel", "liger_kernel_config",
-    "optim_target_modules", "padding_free",
+    "optim_target_modules", "padding_free", "reward_weights", "log_completions", "log_multimodal",
+    "log_unique_prompts", "log_completions_hub_repo", "num_completions_to_print", "max_tool_calling_iterations",
+    "use_transformers_paged", "vllm_importance_sampling_cap",
 }  # fmt: skip
 
 
@@ -42,10 +44,11 @@ def main() -> None:
 
 
 def catalog() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return technique -> field -> ``{types, default, help[, choices]}`` as the installed TRL has it."""
-    from trl import DPOConfig, SFTConfig
+    """Return method -> field -> ``{types, default, help[, choices]}`` as the installed TRL has it."""
+    from trl import DPOConfig, GRPOConfig, RLOOConfig, SFTConfig
 
-    return {"sft": _fields(SFTConfig), "dpo": _fields(DPOConfig)}
+    configs = {"sft": SFTConfig, "dpo": DPOConfig, "grpo": GRPOConfig, "rloo": RLOOConfig}
+    return {method: _fields(config) for method, config in configs.items()}
 
 
 def _fields(config: type) -> dict[str, dict[str, Any]]:

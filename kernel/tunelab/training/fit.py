@@ -21,7 +21,7 @@ from tunelab import workspace
 from tunelab.errors import SpecError
 from tunelab.jobs import memory
 from tunelab.spec import CustomizeSpec
-from tunelab.training import settle
+from tunelab.training import reinforce, settle
 from tunelab.training import trainer as trainers
 from tunelab.training.need import Need, Settings, checkpointed, measure
 
@@ -41,12 +41,14 @@ _NO_MEMORY = (
 )
 
 
-def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], note: Path) -> Any:
+def build(
+    spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], note: Path, files: Path | None = None
+) -> Any:
     """Return the trainer for a resolved spec as `trainer.build` does, after a step with its longest rows has fitted.
 
     Parameters
     ----------
-    spec, output_dir, say
+    spec, output_dir, say, files
         As `trainer.build` takes them. With ``compute.fit`` the trainer's `spec` has the settings that fit.
     note
         The file that says why, if the system kills the process in that step.
@@ -57,10 +59,12 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], not
         If it does not fit; the message has the settings that would.
     """
     while True:
-        trainer: Any = trainers.build(spec, output_dir, say)
+        trainer: Any = trainers.build(spec, output_dir, say, files)
         spec = first_step(trainer, trainer.spec, say, note)
         if spec is trainer.spec:
             return trainer
+        with reinforce.closing(trainer):
+            pass
         # Both would be in memory else.
         del trainer
         gc.collect()
@@ -130,13 +134,17 @@ def choose(need: Need, settings: Settings, room: float) -> Settings | None:
         for candidate in candidates:
             if need.bytes(candidate) <= share * room and need.bytes(candidate) < need.bytes(settings):
                 return candidate
-    return _cut(need, settings, settle.ROOM * room)
+    # Answers are as long as they are sampled, and prompts are not cut.
+    return _cut(need, settings, settle.ROOM * room) if need.can_cut else None
 
 
 def applied(spec: CustomizeSpec, settings: Settings, proposal: Settings) -> CustomizeSpec:
     """Return a spec with what a proposal changes."""
     changed = _hyperparameters(settings, proposal)
     compute = spec.compute.model_copy(update={"tokens_per_batch": proposal.budget})
+    if (given := spec.hyperparameters.get("steps_per_generation")) is not None:
+        # As many answers are sampled at a time as before, and cut into smaller batches.
+        changed["steps_per_generation"] = given * proposal.accumulation // settings.accumulation
     hyperparameters = dict(sorted((spec.hyperparameters | changed).items()))
     return spec.model_copy(update={"hyperparameters": hyperparameters, "compute": compute})
 
@@ -152,6 +160,9 @@ def longest(trainer: Any, need: Need, settings: Settings) -> list[int]:
 
 def prepared(trainer: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the batch of some rows as `compute_loss` takes it; any reference serves, and none is computed."""
+    if trainer.spec.is_reinforcement:
+        prompt = max(trainer.prompt_lengths({"prompt": [row["prompt"] for row in rows]}))
+        return reinforce.batch(trainer, trainer.spec, len(rows), prompt)
     inputs: dict[str, Any] = trainer._prepare_inputs(trainer.data_collator(rows))
     if trainer.spec.technique == "dpo":
         none = torch.zeros(len(rows), device=inputs["input_ids"].device)

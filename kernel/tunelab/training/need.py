@@ -71,6 +71,8 @@ class Need:
     kept_twice: float
     trained: float
     padded: bool
+    #: Whether rows may be cut to fewer tokens.
+    can_cut: bool = True
 
     def lengths(self, limit: int | None) -> NDArray[np.int64]:
         """Return the tokens that each row computes where a sequence is cut to `limit`."""
@@ -106,11 +108,15 @@ def measure(trainer: Any, spec: CustomizeSpec, twice: bool = True) -> Need:
         kept_twice=kept_twice,
         trained=float(3 * sum(weight.numel() * weight.element_size() for weight in weights)),
         padded=spec.compute.kernels == "trl",
+        can_cut=not spec.is_reinforcement,
     )
 
 
 def sides(trainer: Any, spec: CustomizeSpec) -> NDArray[np.int64]:
     """Return the tokens of each training row as `Need` takes them, before a collator cuts them."""
+    if spec.is_reinforcement:
+        whole = np.array(trainer.prompt_lengths()) + spec.hyperparameters["max_completion_length"]
+        return np.pad(whole[:, None].astype(np.int64), ((0, 0), (0, 2)))
     pairs = spec.technique == "dpo"
     names = ("prompt_ids", "chosen_ids", "rejected_ids") if pairs else ("input_ids",)
     parts = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -11,26 +10,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tunelab import task
 from tunelab.jobs.prepare import evaluations, steps
 from tunelab.spec import CustomizeSpec
-from tunelab.training import fit, masks
+from tunelab.training import fit, masks, trial
 from tunelab.training import trainer as trainers
 from tunelab.training.batches import TokenBatches
 
 _SAMPLED_BATCHES = 200
 
 
-def measure(spec: dict[str, Any]) -> dict[str, Any]:
+def measure(spec: dict[str, Any], files: dict[str, str] | None = None) -> dict[str, Any]:
     """Return counts of tokens and an estimate of steps, seconds and bytes for a resolved spec.
+
+    `files` are what a reward needs in the job's folder.
 
     The time rests on one real step with a batch of middling length after one with the longest rows, scaled by the
     tokens that batches of these rows have, with their padding where TRL's own path pads. A backward pass counts as one
     forward pass, and as two where all weights are trained. References that the workspace has cost nothing.
     """
     resolved = CustomizeSpec.model_validate(spec)
+    if resolved.is_reinforcement:
+        return trial.measure(resolved, files or {})
     settings = resolved.hyperparameters
     # Lengths are wanted before truncation, and reference passes are reckoned apart.
     whole = {**settings, "max_length": None}
@@ -76,7 +77,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         "eval_s": eval_s,
         "time_s": total * step_s + eval_s + reference_s,
         # AdamW keeps two moments a trained weight, which no step here has made yet.
-        "memory_bytes": _peak(resolved) + trained * 8,
+        "memory_bytes": trial.peak(resolved) + trained * 8,
         "trained": trained,
     }
 
@@ -135,11 +136,3 @@ def _cut(row: dict[str, Any], limit: int) -> dict[str, Any]:
     if "input_ids" not in row:
         return row
     return {name: value[:limit] if isinstance(value, list) else value for name, value in row.items()}
-
-
-def _peak(spec: CustomizeSpec) -> int:
-    assert spec.compute.device is not None
-    if spec.compute.device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -22,7 +22,7 @@ from tunelab.errors import ModelError, SpecError
 from tunelab.jobs import machine
 from tunelab.models import find, hub, load
 from tunelab.spec import CustomizeSpec
-from tunelab.spec.customize import TECHNIQUES, Compute
+from tunelab.spec.customize import ON_ROWS, Compute
 from tunelab.training import masks, show
 from tunelab.training import trainer as trainers
 from tunelab.training.rows import NUMBER, Reader, table
@@ -72,7 +72,7 @@ def preview(
     names = source.form_for(technique)
     as_chat = chat_template == "auto" and tokenizer.chat_template is not None
     seen = _Seen(source, model, technique, tokenizer, limit, numbers, rows)
-    if technique not in TECHNIQUES:
+    if technique not in ON_ROWS:
         return seen.prompts(found, as_chat)
     given = table(found, names, as_chat)
     if is_conversational(given[0]) and tokenizer.chat_template is None:

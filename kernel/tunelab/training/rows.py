@@ -80,6 +80,9 @@ def _keep(target: Path, tables: dict[str, Table]) -> None:
 
 def form(spec: CustomizeSpec, dataset: Dataset) -> tuple[str, ...]:
     """Return the fields that the technique reads, which need not be those the dataset was made for."""
+    if spec.is_reinforcement:
+        # The rest of a row is for its reward, which reads it from the dataset itself: Arrow would change its types.
+        return ("prompt",)
     return dataset.form_for(spec.technique)
 
 

@@ -74,11 +74,16 @@ def memory(trainer: Any, spec: CustomizeSpec) -> float:
 def _make_fast(trainer: Any, spec: CustomizeSpec) -> None:
     model = base(trainer.model)
     fields: tuple[str, ...] = ("entropy", "is_top1")
-    if spec.technique == "dpo":
+    pairs = spec.technique == "dpo"
+    if spec.is_reinforcement:
+        fields = ("entropy",)
+    elif pairs:
         fields += ("mean_logits",) + ("log_sum_sq_probs",) * bool(spec.hyperparameters.get("use_weighting"))
-    trainer.work = accelerate(model, fields, pairs=spec.technique == "dpo")
+    # Answers that are sampled at another temperature are learned from at that temperature.
+    heat = float(trainer.args.temperature) if spec.is_reinforcement else 1.0
+    trainer.work = accelerate(model, fields, pairs, temperature=heat)
     if getattr(trainer, "ref_model", None) is not None:
-        accelerate(base(trainer.ref_model), (), pairs=True)
+        accelerate(base(trainer.ref_model), (), pairs, temperature=heat)
     lora.fuse(model)
     if model.device.type == "cuda":
         _with_liger(model)

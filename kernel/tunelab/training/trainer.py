@@ -18,13 +18,14 @@ import torch
 import transformers
 from datasets import Dataset as Table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
-from trl import DPOConfig, SFTConfig, SFTTrainer
+from trl import DPOConfig, GRPOConfig, RLOOConfig, SFTConfig, SFTTrainer
 
 from tunelab.data import Dataset
 from tunelab.errors import DataError, ModelError, SpecError
 from tunelab.models import find, load
+from tunelab.scoring import reward as rewards
 from tunelab.spec import CustomizeSpec
-from tunelab.training import masks, settle
+from tunelab.training import masks, reinforce, settle
 from tunelab.training.batches import ByTokens, TokenBatches
 from tunelab.training.fast import Work
 from tunelab.training.need import base
@@ -71,11 +72,16 @@ class Dpo(Tuned, ReferenceDPOTrainer):
 #: From so many rows on, tokenizing in several processes is faster by more than it takes to start them.
 MANY_ROWS = 4000
 
-#: technique -> TRL's config and trainer. A new technique of TRL's is added here, in `spec` and in `recipes`.
-TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {"sft": (SFTConfig, Sft), "dpo": (DPOConfig, Dpo)}
+#: method -> TRL's config and trainer. A new one of TRL's is added here, in `spec` and in `recipes`.
+TRAINERS: dict[str, tuple[type[Any], type[Any]]] = {
+    "sft": (SFTConfig, Sft),
+    "dpo": (DPOConfig, Dpo),
+    "grpo": (GRPOConfig, reinforce.Grpo),
+    "rloo": (RLOOConfig, reinforce.Rloo),
+}
 
 
-def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> Trainer:
+def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], files: Path | None = None) -> Trainer:
     """Return the trainer for a resolved spec, with model and rows loaded; its `spec` says what the machine chose.
 
     Parameters
@@ -86,6 +92,8 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
         Where TRL writes checkpoints.
     say
         Told what is being done.
+    files
+        Where the reward's functions and prompts lie: the job's folder.
 
     Raises
     ------
@@ -101,17 +109,11 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
     say(f"loading {spec.model}")
     model, tokenizer = policy(spec, device, say)
     train, held = tables(spec, tokenizer)
+    if spec.is_reinforcement:
+        return _reinforced(spec, model, tokenizer, output_dir, train, held, say, files)  # type: ignore[no-any-return]
     say(f"tokenizing {len(train):,} rows" + (f" and {len(held):,} held out" if held is not None else ""))
-    lora = spec.adapter.type == "lora" and not isinstance(model, peft.PeftModel)
-    trainer = tokenized(
-        spec,
-        model,
-        tokenizer,
-        arguments(spec, output_dir, has_held_out=held is not None),
-        train,
-        held,
-        peft_config=lora_config(spec) if lora else None,
-    )
+    settings = arguments(spec, output_dir, has_held_out=held is not None)
+    trainer = tokenized(spec, model, tokenizer, settings, train, held, peft_config=_new_adapter(spec, model))
     trainer.warnings = masks.check(trainer, spec.dataset, spec.model)
     spec = settle.kernels(trainer, spec, say)
     spec = settle.checkpointing(trainer, spec, say)
@@ -124,6 +126,42 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None]) -> 
     return trainer  # type: ignore[no-any-return]
 
 
+def _reinforced(
+    spec: CustomizeSpec,
+    model: PreTrainedModel | peft.PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    output_dir: Path,
+    train: Table,
+    held: Table | None,
+    say: Callable[[str], None],
+    files: Path | None,
+) -> Any:
+    """Return the trainer of a reinforcement technique: nothing is tokenized ahead, and the reward is made."""
+    assert files is not None
+    if any(has_more(table) or "tools" in table.column_names for table in (train, held) if table is not None):
+        raise DataError(
+            f"{spec.dataset} has prompts with tools or tool calls, which {spec.technique} cannot sample answers to. "
+            "Leave them out, or write them into the prompts' text."
+        )
+    parts = spec.reward_parts
+    settings = arguments(spec, output_dir, has_held_out=held is not None)
+    settings.reward_weights = [part.weight for part in parts]  # type: ignore[attr-defined]
+    functions = [reinforce.stands_for(name) for name in rewards.part_names(parts)]
+    adapter = _new_adapter(spec, model)
+    trainer = tokenized(spec, model, tokenizer, settings, train, held, peft_config=adapter, reward_funcs=functions)
+    trainer.warnings = reinforce.check(trainer, spec)
+    trainer.rows = reinforce.rows_of(spec)
+    spec = settle.kernels(trainer, spec, say)
+    spec = settle.checkpointing(trainer, spec, say)
+    trainer.reward = rewards.build(parts, files, say)
+    trainer.spec = spec
+    return trainer
+
+
+def _new_adapter(spec: CustomizeSpec, model: PreTrainedModel | peft.PeftModel) -> peft.LoraConfig | None:
+    return lora_config(spec) if spec.adapter.type == "lora" and not isinstance(model, peft.PeftModel) else None
+
+
 def tokenized(
     spec: CustomizeSpec,
     model: Any,
@@ -132,8 +170,9 @@ def tokenized(
     train: Table,
     held: Table | None = None,
     peft_config: peft.LoraConfig | None = None,
+    **more: Any,
 ) -> Any:
-    """Return TRL's trainer with the rows tokenized, as it makes them.
+    """Return TRL's trainer with the rows tokenized, as it makes them; `more` goes to it as it is.
 
     Raises
     ------
@@ -142,7 +181,7 @@ def tokenized(
     DataError
         If the chat template refuses a row, or marks no answer in it.
     """
-    _, trainer_class = TRAINERS[spec.technique]
+    _, trainer_class = TRAINERS[spec.method]
     try:
         trainer: Any = trainer_class(
             model=model,
@@ -151,6 +190,7 @@ def tokenized(
             eval_dataset=held,
             processing_class=tokenizer,
             peft_config=peft_config,
+            **more,
         )
     except jinja2.TemplateError as error:
         refused = masks.refused_row(train, tokenizer)
@@ -190,11 +230,11 @@ def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> Non
 
 def arguments(spec: CustomizeSpec, output_dir: Path, has_held_out: bool) -> transformers.TrainingArguments:
     """Return TRL's config: the spec's hyperparameters, and what tunelab sets itself."""
-    config, _ = TRAINERS[spec.technique]
+    config, _ = TRAINERS[spec.method]
     rows = Dataset.get(spec.dataset).rows
     processes = spec.compute.threads if rows >= MANY_ROWS else None
-    own = {
-        "dataset_num_proc": spec.hyperparameters.get("dataset_num_proc", processes),
+    own = {} if spec.is_reinforcement else {"dataset_num_proc": spec.hyperparameters.get("dataset_num_proc", processes)}
+    own |= {
         "output_dir": str(output_dir),
         # Decided when the model is there to be measured (`settle`), unless it is given.
         "gradient_checkpointing": spec.hyperparameters.get("gradient_checkpointing", False),

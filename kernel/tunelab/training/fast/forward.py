@@ -70,7 +70,13 @@ def log_probs_only() -> Iterator[None]:
         _only_log_probs = before
 
 
-def accelerate(model: PreTrainedModel, fields: tuple[str, ...], pairs: bool, share_from: int = SHARE_FROM) -> Work:
+def accelerate(
+    model: PreTrainedModel,
+    fields: tuple[str, ...],
+    pairs: bool,
+    share_from: int = SHARE_FROM,
+    temperature: float = 1.0,
+) -> Work:
     """Let `model` answer TRL's calls by the fast forward pass.
 
     Parameters
@@ -83,6 +89,8 @@ def accelerate(model: PreTrainedModel, fields: tuple[str, ...], pairs: bool, sha
         Whether a batch holds first all chosen, then all rejected answers, as TRL's preference collator makes it.
     share_from
         The fewest common tokens at the start of a pair that are computed once.
+    temperature
+        What logits are divided by.
 
     Returns
     -------
@@ -95,6 +103,8 @@ def accelerate(model: PreTrainedModel, fields: tuple[str, ...], pairs: bool, sha
         If the model is of a kind that is not computed here, or a trial shows another result than TRL's path.
     """
     _refuse_by_config(model)
+    head = functools.partial(head_of, temperature=temperature)
+    head(model)
     trls = model.forward
     usual = model.config._attn_implementation
     work = Work()
@@ -107,10 +117,10 @@ def accelerate(model: PreTrainedModel, fields: tuple[str, ...], pairs: bool, sha
             _attend_by(self, usual)
             return trls(*args, **kwargs)
         _attend_by(self, attention.NAME)
-        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, share_from, work)
+        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, share_from, work, head)
 
     try:
-        _try(model, trls, fields, pairs)
+        _try(model, trls, fields, pairs, head)
     finally:
         _attend_by(model, usual)
     model.forward = types.MethodType(forward, model)
@@ -118,7 +128,13 @@ def accelerate(model: PreTrainedModel, fields: tuple[str, ...], pairs: bool, sha
 
 
 def _fast(
-    model: PreTrainedModel, given: dict[str, Any], fields: tuple[str, ...], pairs: bool, share_from: int, work: Work
+    model: PreTrainedModel,
+    given: dict[str, Any],
+    fields: tuple[str, ...],
+    pairs: bool,
+    share_from: int,
+    work: Work,
+    head: Callable[[PreTrainedModel], Head],
 ) -> FusedCausalLMOutput:
     labels = given["labels"]
     width = labels.shape[1] - 1
@@ -133,7 +149,7 @@ def _fast(
     for row in rows:
         work.add(model, row)
         hidden = _hidden(model, row)
-        found.append(log_probs(hidden.index_select(0, row.source), head_of(model), row.labels, fields))
+        found.append(log_probs(hidden.index_select(0, row.source), head(model), row.labels, fields))
     target = torch.cat(targets)
     table = {
         name: _spread(torch.cat([part[name] for part in found]), target, (len(labels), width)) for name in found[0]
@@ -180,7 +196,7 @@ def _spread(values: Tensor, target: Tensor, shape: tuple[int, int]) -> Tensor:
     return values.new_zeros(shape[0] * shape[1]).index_copy(0, target, values).view(shape)
 
 
-def head_of(model: PreTrainedModel) -> Head:
+def head_of(model: PreTrainedModel, temperature: float = 1.0) -> Head:
     """Return the model's head with what its family does to the logits, as `add_fused_lm_head` reads the config."""
     config = model.config.get_text_config()
     linear = model.get_output_embeddings()
@@ -195,7 +211,9 @@ def head_of(model: PreTrainedModel) -> Head:
     if scale == 1.0 and getattr(config, "logits_scaling", None):
         scale = config.logits_scaling if config.model_type == "hyperclovax" else 1 / config.logits_scaling
     cap = getattr(config, "final_logit_softcapping", None)
-    return Head(linear.weight, getattr(linear, "bias", None), scale, cap)
+    if cap is not None and temperature != 1.0:
+        raise Refused("its logits have a soft cap, and are to be divided by a temperature")
+    return Head(linear.weight, getattr(linear, "bias", None), scale / temperature, cap)
 
 
 def _is_plain(kwargs: dict[str, Any]) -> bool:
@@ -226,7 +244,13 @@ def _refuse_by_config(model: PreTrainedModel) -> None:
         raise Refused("it has no head over the vocabulary")
 
 
-def _try(model: PreTrainedModel, trls: Callable[..., Any], fields: tuple[str, ...], pairs: bool) -> None:
+def _try(
+    model: PreTrainedModel,
+    trls: Callable[..., Any],
+    fields: tuple[str, ...],
+    pairs: bool,
+    head: Callable[[PreTrainedModel], Head],
+) -> None:
     """Compare both paths on a few tokens: what does not pass its arguments on, or mixes tokens otherwise, shows."""
     batch = _trial(model)
     training = model.training
@@ -238,7 +262,7 @@ def _try(model: PreTrainedModel, trls: Callable[..., Any], fields: tuple[str, ..
         _attend_by(model, attention.NAME)
         # With gradients, since it is then that a row holds several sequences.
         with torch.enable_grad(), attention.watched(seen):
-            found = _fast(model, batch, fields, pairs, 2, Work())
+            found = _fast(model, batch, fields, pairs, 2, Work(), head)
     except (attention.Unsupported, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise Refused(f"a trial of the fast path failed: {str(error).splitlines()[0][:200]}") from error
     finally:

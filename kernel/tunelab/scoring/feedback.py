@@ -1,0 +1,151 @@
+"""Another model's score as a reward: prompts filled in, each text asked once, replies kept, failures counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from tunelab.errors import SpecError
+from tunelab.scoring.cache import Cache
+from tunelab.scoring.prompts import RewardPrompt
+from tunelab.scoring.replies import Reply
+from tunelab.scoring.score import Case, Score
+from tunelab.spec.rewards import FeedbackReward
+
+_LONGEST_NOTE = 300
+
+
+class Backend(Protocol):
+    """What is asked: an endpoint, or a model here."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """What replies depend on besides the text."""
+
+    def ask(self, texts: Sequence[str], seed: int = 0) -> list[Reply]:
+        """Return a reply to each text, in order."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class Here:
+    """A model on this machine, as a backend: `local.LocalModel`."""
+
+    def __init__(self, model: str, say: Callable[[str], None] = lambda _: None) -> None:
+        from tunelab.scoring.local import LocalModel
+
+        self._model = LocalModel(model, say=say)
+
+    @property
+    def identity(self) -> list[Any]:
+        """What replies depend on besides the text."""
+        return ["local", self._model.digest]
+
+    def ask(self, texts: Sequence[str], seed: int = 0) -> list[Reply]:
+        """Return a reply to each text, in order; the seed changes nothing."""
+        return self._model.score(texts)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def backend(part: FeedbackReward, say: Callable[[str], None] = lambda _: None) -> Backend:
+    """Return what a part of a reward asks."""
+    if part.base_url is None:
+        return Here(part.model, say)
+    from tunelab.scoring.endpoint import Endpoint
+
+    return Endpoint(part)
+
+
+class FeedbackScorer:
+    """Scores answers by a reward prompt.
+
+    A reply that cannot be read is asked for once more with another seed. What is asked twice, now or in an earlier run,
+    is answered from the cache.
+    """
+
+    def __init__(self, prompt: RewardPrompt, part: FeedbackReward, asked: Backend, cache: Cache | None = None) -> None:
+        self.name = re.sub(r"\W", "_", prompt.name)
+        self.prompt = prompt
+        self.part = part
+        self.backend = asked
+        self.cache = cache or Cache(asked.identity)
+        self._latencies: list[float] = []
+        self._counts = {"failures": 0, "unparsed": 0, "asked": 0, "cached": 0}
+        self._tokens = [0, 0]
+
+    def score(self, cases: Sequence[Case]) -> list[Score]:
+        """Return a score from 0 to 1 for each case, in order.
+
+        Raises
+        ------
+        Unreachable
+            If the feedback model cannot be asked.
+        """
+        texts: list[str | None] = []
+        wrong: dict[int, str] = {}
+        for place, case in enumerate(cases):
+            try:
+                texts.append(self.prompt.render(case))
+            except SpecError as error:
+                texts.append(None)
+                wrong[place] = str(error)
+        wanted = list(dict.fromkeys(text for text in texts if text is not None))
+        replies = self.cache.find(wanted)
+        self._counts["cached"] += len(replies)
+        self._counts["asked"] += len(wanted)
+        if new := [text for text in wanted if text not in replies]:
+            found = self._ask(new, 0)
+            if unread := [text for text in new if found[text].status == "unparsed"]:
+                found |= self._ask(unread, 1)
+            self.cache.keep(found)
+            replies |= found
+            self._counts["failures"] += sum(reply.status == "failed" for reply in found.values())
+            self._counts["unparsed"] += sum(reply.status == "unparsed" for reply in found.values())
+        return [
+            Score(None, "invalid", note=wrong[place]) if text is None else _score(replies[text])
+            for place, text in enumerate(texts)
+        ]
+
+    def metrics(self) -> dict[str, float]:
+        """Return mean seconds of a request, cost, failures, unparsed replies, and the share from the cache."""
+        asked, counts = self._counts["asked"], self._counts
+        if not asked:
+            return {}
+        found = {
+            "feedback/failures": float(counts["failures"]),
+            "feedback/unparsed": float(counts["unparsed"]),
+            "feedback/cached": counts["cached"] / asked,
+        }
+        if self._latencies:
+            found["feedback/latency_s"] = sum(self._latencies) / len(self._latencies)
+        if self.part.price_in is not None or self.part.price_out is not None:
+            prices = self.part.price_in or 0.0, self.part.price_out or 0.0
+            found["feedback/cost"] = sum(n * price / 1e6 for n, price in zip(self._tokens, prices, strict=True))
+        self._latencies, self._tokens = [], [0, 0]
+        self._counts = dict.fromkeys(counts, 0)
+        return found
+
+    def close(self) -> None:
+        """End what the backend has started."""
+        self.backend.close()
+
+    def _ask(self, texts: list[str], seed: int) -> dict[str, Reply]:
+        replies = self.backend.ask(texts, seed)
+        for reply in replies:
+            if reply.status != "failed":
+                self._latencies.append(reply.latency_s)
+            self._tokens[0] += reply.tokens_in
+            self._tokens[1] += reply.tokens_out
+        return dict(zip(texts, replies, strict=True))
+
+
+def _score(reply: Reply) -> Score:
+    note = reply.reasoning if reply.status == "scored" else reply.problem
+    if reply.status == "unparsed" and reply.text:
+        note = f"{note}: {reply.text}"
+    note = " ".join(note.split())
+    return Score(reply.score, reply.status, note=note if len(note) <= _LONGEST_NOTE else f"{note[:_LONGEST_NOTE]}…")

@@ -1,0 +1,59 @@
+"""What is scored and what comes of it: one case, one score, and what a scorer promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+#: ``scored``, or why there is no number: the function raised (``error``), took too long (``timeout``) or returned what
+#: is none (``invalid``); a feedback model's reply cannot be read (``unparsed``), or it could not be asked (``failed``).
+Status = Literal["scored", "error", "timeout", "invalid", "unparsed", "failed"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One answer to be scored.
+
+    `prompt` is a text, or the messages of a conversation; `row` has all columns of the dataset's row, ``ground_truth``
+    among them where there is one.
+    """
+
+    prompt: str | list[dict[str, Any]]
+    completion: str
+    row: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The number of an answer, or why there is none.
+
+    `value` is None unless `status` is ``scored``. `parts` are named shares of it. `note` is one line: the reasoning, or
+    what went wrong.
+    """
+
+    value: float | None
+    status: Status = "scored"
+    parts: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+class Scorer(Protocol):
+    """Scores answers. What an answer or a user's function does is a score without a number, never an exception."""
+
+    @property
+    def name(self) -> str:
+        """Letters, digits and underscores: it stands in metric keys."""
+
+    def score(self, cases: Sequence[Case]) -> list[Score]:
+        """Return a score for each case, in order."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return what is new since the last call, such as ``{"feedback/latency_s": 0.4}``."""
+
+    def close(self) -> None:
+        """End what the scorer has started."""
+
+
+class Unreachable(Exception):
+    """A feedback model that cannot be asked: the run pauses, since without it every reward would be none."""

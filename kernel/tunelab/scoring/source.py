@@ -1,0 +1,387 @@
+"""A function of the notebook as a module that stands by itself: its source, what it imports, the helpers that it calls.
+
+Nothing else comes along. A variable of the notebook is another thing tomorrow, and the job that used it could not be
+done again: such a function is refused with the variables' names.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import linecache
+import symtable
+import sys
+import sysconfig
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from tunelab.errors import SpecError, did_you_mean, listing
+
+_HEAD = "from __future__ import annotations\n"
+#: What a call gives beside the row's columns.
+_GIVEN = {"prompt", "completion", "prompts", "completions"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module's text with a function of that name in it, and the SHA-256 of the text."""
+
+    name: str
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Source:
+        """Return a source with its digest."""
+        return cls(name, text, hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a function is called: once an answer or once a batch, and with which names."""
+
+    is_batched: bool
+    is_async: bool
+    names: tuple[str, ...]
+    required: frozenset[str]
+    takes_rest: bool
+
+
+def capture(function: Callable[..., Any], namespace: dict[str, Any] | None = None) -> Source:
+    """Return the source of a function that was defined in a cell or a module.
+
+    Parameters
+    ----------
+    function
+        A plain function, ``async`` or not.
+    namespace
+        The notebook's variables; by default the function's own globals.
+
+    Raises
+    ------
+    SpecError
+        If it is no plain function, has no source, or leans on what is neither imported nor defined in the notebook.
+    """
+    _is_plain(function)
+    assert isinstance(function, FunctionType)
+    if free := [name for name in function.__code__.co_freevars if name != "__class__"]:
+        raise SpecError(
+            f"The reward '{function.__name__}' leans on {_names(free)} of the function that it was defined in, which "
+            f"the job does not have. Define it at the top of a cell, with what it needs in it."
+        )
+    taken = _Taken(function.__module__, {**(namespace or {}), **function.__globals__})
+    taken.add(function)
+    if taken.variables:
+        raise SpecError(
+            f"The reward '{function.__name__}' leans on the notebook's {_names(sorted(taken.variables))}, which the "
+            "job does not have. Write what it needs into the function, or take it from the row's columns."
+        )
+    if taken.local_modules:
+        raise SpecError(
+            f"The reward '{function.__name__}' imports {_names(sorted(taken.local_modules))} from a file beside the "
+            "notebook, which the job does not have. Define what it needs in a cell, or install it as a package."
+        )
+    if taken.unknown:
+        raise SpecError(
+            f"The reward '{function.__name__}' uses {_names(sorted(taken.unknown))}, which is defined nowhere. Import "
+            "or define it in the notebook."
+        )
+    text = _HEAD + "".join(f"{line}\n" for line in sorted(taken.imports))
+    text += "".join(f"\n\n{part.strip()}\n" for part in taken.parts)
+    return _checked(Source.of(function.__name__, text))
+
+
+def from_file(path: Path, name: str) -> Source:
+    """Return the source of a function in a file; the whole file comes along.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file or function, or it is no Python.
+    """
+    if not path.is_file():
+        raise SpecError(f"reward: there is no file {path}.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except UnicodeDecodeError as error:
+        raise SpecError(f"reward: {path} is not UTF-8 text.") from error
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise SpecError(f"reward: {path}{where} is no Python: {error.args[0]}.") from error
+    functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    if name not in functions:
+        has = f" It has {listing(functions)}." if functions else ""
+        raise SpecError(f"reward: {path} has no function '{name}'.{did_you_mean(name, functions)}{has}")
+    return _checked(Source.of(name, text))
+
+
+def form(source: Source) -> Form:
+    """Return how a source's function is called.
+
+    Raises
+    ------
+    SpecError
+        If its parameters are of neither form.
+    """
+    node = next(
+        node
+        for node in reversed(ast.parse(source.text).body)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == source.name
+    )
+    arguments = node.args
+    who = f"The reward '{source.name}'"
+    if arguments.posonlyargs:
+        raise SpecError(f"{who} has parameters before a '/': they are given by name. Leave the '/' out.")
+    plain = [each.arg for each in arguments.args]
+    names = [*plain, *(each.arg for each in arguments.kwonlyargs)]
+    optional = set(plain[len(plain) - len(arguments.defaults) :]) if arguments.defaults else set()
+    optional |= {
+        each.arg
+        for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is not None
+    }
+    one, many = {"prompt", "completion"} & set(names), {"prompts", "completions"} & set(names)
+    if one and many:
+        raise SpecError(
+            f"{who} takes {_names(sorted(one | many))}: an answer at a time has prompt and completion, a batch has "
+            "prompts and completions."
+        )
+    if not {"completion", "completions"} & set(names):
+        raise SpecError(
+            f"{who} takes neither 'completion' (an answer at a time) nor 'completions' (a batch of them), so it does "
+            "not see the answer."
+        )
+    inside = [inner for inner in _own_nodes(node) if isinstance(inner, (ast.Yield, ast.YieldFrom))]
+    if inside:
+        raise SpecError(f"{who} yields; a reward returns its score.")
+    return Form(
+        is_batched=bool(many),
+        is_async=isinstance(node, ast.AsyncFunctionDef),
+        names=tuple(names),
+        required=frozenset(set(names) - optional),
+        takes_rest=arguments.kwarg is not None,
+    )
+
+
+def required_columns(source: Source) -> set[str]:
+    """Return the columns that rows must have: the parameters without a default, prompt and answer aside."""
+    needed = form(source).required - _GIVEN
+    return {"ground_truth" if name == "ground_truths" else name for name in needed}
+
+
+def _checked(source: Source) -> Source:
+    form(source)
+    try:
+        compile(source.text, source.name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise SpecError(f"The reward '{source.name}' does not stand by itself: {error}.") from error
+    return source
+
+
+def _is_plain(function: Any) -> None:
+    advice = "Give a function that was defined with def."
+    if isinstance(function, functools.partial):
+        raise SpecError(f"A reward cannot be a functools.partial. {advice}")
+    if inspect.ismethod(function):
+        raise SpecError(f"The reward '{function.__name__}' is a method of an object, which the job has not. {advice}")
+    if not isinstance(function, FunctionType):
+        kind = "a class" if inspect.isclass(function) else f"of the type {type(function).__name__}"
+        raise SpecError(f"The reward {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}")
+    if function.__name__ == "<lambda>":
+        raise SpecError(f"A reward cannot be a lambda: it has no name for the charts. {advice}")
+
+
+class _Taken:
+    """What is taken along, found from one function on."""
+
+    def __init__(self, module: str, names: dict[str, Any]) -> None:
+        self.module = module
+        self.names = names
+        self.imports: set[str] = set()
+        self.parts: list[str] = []
+        self.variables: set[str] = set()
+        self.local_modules: set[str] = set()
+        self.unknown: set[str] = set()
+        self._seen: dict[int, Any] = {}
+
+    def add(self, thing: Any) -> None:
+        """Take a function or class with all that it leans on, which comes before it."""
+        if id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing
+        text = _text(thing)
+        tree = ast.parse(text)
+        for name in sorted(_leaned_on(tree)):
+            self._find(name, tree)
+        self.parts.append(text)
+
+    def _find(self, name: str, tree: ast.Module) -> None:
+        if name not in self.names:
+            if not hasattr(builtins, name) and name != "__name__":
+                self.unknown.add(name)
+            return
+        value = self.names[name]
+        if isinstance(value, ModuleType):
+            self._import_module(name, value, tree)
+        elif inspect.isclass(value) or isinstance(value, FunctionType):
+            if value.__module__ in (self.module, "__main__") and value.__name__ != "<lambda>":
+                if isinstance(value, FunctionType) and value.__code__.co_freevars:
+                    self.variables.add(name)
+                    return
+                self.add(value)
+                if value.__name__ != name:
+                    self.parts.append(f"{name} = {value.__name__}")
+            else:
+                self._import_from(name, value)
+        else:
+            self._import_from(name, value)
+
+    def _import_module(self, name: str, module: ModuleType, tree: ast.Module) -> None:
+        full = module.__name__
+        if not _is_installed(full):
+            self.local_modules.add(full)
+            return
+        self.imports.add(f"import {full}" if full == name else f"import {full} as {name}")
+        for node in ast.walk(tree):
+            # `import scipy.stats` leaves `scipy` behind, and `scipy.stats` is not there by `import scipy`.
+            chain = _chain(node)
+            if chain and chain[0] == name:
+                for end in range(2, len(chain) + 1):
+                    inner = ".".join([full, *chain[1:end]])
+                    if inner in sys.modules:
+                        self.imports.add(f"import {inner}")
+
+    def _import_from(self, name: str, value: Any) -> None:
+        module = getattr(value, "__module__", None)
+        own = next(
+            (
+                found
+                for key in ("__qualname__", "__name__", "_name")
+                if isinstance(found := getattr(value, key, None), str)
+            ),
+            None,
+        )
+        if not isinstance(module, str) or own is None or getattr(sys.modules.get(module), own, None) is not value:
+            self.variables.add(name)
+        elif not _is_installed(module):
+            self.local_modules.add(module)
+        else:
+            self.imports.add(f"from {module} import {own}" + (f" as {name}" if own != name else ""))
+
+
+def _leaned_on(tree: ast.Module) -> set[str]:
+    """Return the names that a definition takes from the module around it; annotations are not looked at."""
+    bare: ast.Module = ast.fix_missing_locations(_WithoutAnnotations().visit(ast.parse(ast.unparse(tree))))
+    defined = {
+        node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    }
+    table = symtable.symtable(ast.unparse(bare), "reward", "exec")
+    found: set[str] = set()
+    scopes = [table]
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            is_outer = symbol.is_referenced() if scope is table else symbol.is_global()
+            if is_outer and symbol.get_name() not in defined:
+                found.add(symbol.get_name())
+    return found
+
+
+class _WithoutAnnotations(ast.NodeTransformer):
+    """Leaves out what is not evaluated, since the module begins with ``from __future__ import annotations``."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = ast.Constant(None)
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(arg=node.arg, annotation=None)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+
+def _text(thing: Any) -> str:
+    """Return the source of a function or class, as it was when it was defined."""
+    try:
+        if inspect.isclass(thing):
+            return _class_text(thing)
+        return textwrap.dedent(inspect.getsource(thing))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise SpecError(
+            f"The source of '{thing.__name__}' cannot be found. Define it in a cell, or in a file: FILE.py:NAME."
+        ) from error
+
+
+def _class_text(thing: type) -> str:
+    """Return a class's source; `inspect` looks for that of a cell in the file of ``__main__``."""
+    if thing.__module__ != "__main__":
+        return textwrap.dedent(inspect.getsource(thing))
+    codes = [code for method in vars(thing).values() if (code := getattr(method, "__code__", None))]
+    # The cell that has one of its methods; for a class without, the newest that has a class of its name.
+    cells = [code.co_filename for code in codes] or [*linecache.cache][::-1]
+    for cell in cells:
+        lines = linecache.getlines(cell)
+        try:
+            nodes = [*ast.walk(ast.parse("".join(lines)))] if lines else []
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+                begin = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                return textwrap.dedent("".join(lines[begin - 1 : node.end_lineno]))
+    raise OSError("no source")
+
+
+def _own_nodes(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes of a function that are not of a function within it."""
+    found: list[ast.AST] = []
+    waiting = list(ast.iter_child_nodes(node))
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        found.append(inner)
+        waiting += ast.iter_child_nodes(inner)
+    return found
+
+
+def _chain(node: ast.AST) -> list[str]:
+    """Return ``a.b.c`` as its names."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return [node.id, *names] if isinstance(node, ast.Name) and names else []
+
+
+@functools.lru_cache(maxsize=256)
+def _is_installed(module: str) -> bool:
+    """Return whether a module can be imported where the job runs: the standard library, or an installed package."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return True
+    where = getattr(sys.modules.get(top), "__file__", None) or ""
+    if any(where.startswith(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")):
+        return True
+    return top in importlib.metadata.packages_distributions()
+
+
+def _names(names: list[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -1,0 +1,103 @@
+"""Reward prompts: versions that never change, templates refused before they are used, text that stays text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import tunelab as tl
+from tunelab import task
+from tunelab.registry import prompts as index
+from tunelab.scoring.score import Case
+
+WARM = "Is this warm? {{ prompt }} {{ completion }}"
+
+
+def test_versions_are_kept_in_mlflow_and_found_again(workspace: Path) -> None:
+    first = tl.RewardPrompt.create("warm", WARM)
+    assert (str(first), str(tl.RewardPrompt.create("warm", WARM))) == ("warm@1", "warm@1")
+    second = tl.RewardPrompt.create("warm", WARM + " Say so.")
+    assert str(second) == "warm@2"
+    assert tl.RewardPrompt.get("warm") == second and tl.RewardPrompt.get("warm@1") == first
+    assert [str(prompt) for prompt in tl.reward_prompts()][-2:] == ["warm@1", "warm@2"]
+    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace}/mlflow.db")
+    assert client.get_prompt_version("tunelab.reward.warm", 1).template == WARM
+    before = index.entries()
+    (workspace / "prompts.json").unlink()
+    assert task.run("tunelab.registry.prompt_store:rebuild_index", {}) == {"versions": 2}
+    assert [(one.name, one.version, one.template) for one in index.entries()] == [
+        (one.name, one.version, one.template) for one in before
+    ]
+
+
+@pytest.mark.parametrize("name", ["helpful", "faithful", "concise", "human_like", "format"])
+def test_built_in_prompts_can_be_filled_in_and_ask_for_a_score(workspace: Path, name: str) -> None:
+    prompt = tl.RewardPrompt.get(name)
+    prompt.check({"ground_truth"})
+    text = prompt.render(Case("Why?", "Because {{ x }}.", {"ground_truth": "So."}))
+    assert "Because {{ x }}." in text, "an answer is text and no template"
+    assert '"score"' in text and "{{ prompt }}" not in text
+    assert str(prompt) == f"{name}@1"
+
+
+REFUSED = {
+    "no template": ("{{ completion }} {% if %}", "line 1: Expected an expression, got 'end of statement block'."),
+    "not closed": ("{{ completion }}\n{% for a in b %}", "line 2: Unexpected end of template."),
+    "blind": ("Score {{ prompt }}", "has no {{ completion }}: the model would score without seeing the answer."),
+    "too long": ("{{ completion }}" + "x" * 100_000, "has 100,016 characters; 100,000 are the most."),
+}
+
+
+@pytest.mark.parametrize(("template", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_template_that_is_none_is_refused(workspace: Path, template: str, message: str) -> None:
+    with pytest.raises(tl.SpecError) as caught:
+        tl.RewardPrompt.create("mine", template)
+    assert message in str(caught.value)
+
+
+def test_a_variable_that_is_no_column_is_refused_with_the_nearest_one(workspace: Path) -> None:
+    prompt = tl.RewardPrompt("mine", 1, "{{ completion }} {{ ground_thruth }}")
+    with pytest.raises(tl.SpecError) as caught:
+        prompt.check({"ground_truth", "level"})
+    assert str(caught.value) == (
+        "The reward prompt 'mine' has {{ ground_thruth }}, which the rows have no column for. Did you mean "
+        "'ground_truth'? They have completion, ground_truth, level, prompt."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("helpful", "is built in; give yours another name"),
+        ("two words", "has letters, digits, '_' and '-'"),
+        ("9", "begins with a letter"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(workspace: Path, name: str, message: str) -> None:
+    with pytest.raises(tl.SpecError, match=message):
+        tl.RewardPrompt.create(name, WARM)
+
+
+def test_what_is_not_there_is_said_with_what_is(workspace: Path) -> None:
+    with pytest.raises(tl.SpecError, match=r"no reward prompt 'helpfull'\. Did you mean 'helpful'"):
+        tl.RewardPrompt.get("helpfull")
+    with pytest.raises(tl.SpecError, match="'helpful' has no version 3; it has 1"):
+        tl.RewardPrompt.get("helpful@3")
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ completion.__class__.__mro__ }}", "{{ completion }}{{ 1 / 0 }}", "{{ completion.nope }}"],
+)
+def test_a_template_reaches_nothing_but_the_row(workspace: Path, template: str) -> None:
+    with pytest.raises(tl.SpecError, match="The reward prompt 'mine'"):
+        tl.RewardPrompt("mine", 1, template).render(Case("p", "c"))
+
+
+def test_conversations_and_columns_are_rendered(workspace: Path) -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    prompt = tl.RewardPrompt("mine", 1, "{{ prompt }}|{{ completion }}|{{ level + 1 }}")
+    assert prompt.render(Case(turns, "<b>", {"level": 2})) == "system: Be kind.\nuser: Hi|<b>|3"
