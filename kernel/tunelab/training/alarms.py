@@ -83,7 +83,7 @@ class Alarms:
     def _hacked(self) -> Verdict:
         """Reward hacking: what is rewarded in training rises, and on the held-out prompts it falls.
 
-        The held-out reward has to be below its best by three standard errors, twice in a row, and the training reward's
+        The held-out reward has to be below its best by four standard errors, twice in a row, and the training reward's
         slope since that best has to be above zero by two standard errors: one evaluation of some dozen prompts may be
         down by chance.
         """
@@ -92,7 +92,7 @@ class Alarms:
         place = max(range(len(self._held_out)), key=lambda number: self._held_out[number][0])
         best, error, seen = self._held_out[place]
         later = self._held_out[place + 1 :]
-        falls = len(later) >= 2 and all(value < best - 3 * max(error, own, 0.01) for value, own, _ in later[-2:])
+        falls = len(later) >= 2 and all(value < best - 4 * max(error, own, 0.01) for value, own, _ in later[-2:])
         rewards = self._series.get("reward", [])[seen:]
         slope, slope_error = _slope(rewards)
         rises = len(rewards) >= 8 and slope > 2 * slope_error
