@@ -1,3 +1,4 @@
 import './base.css';
 import '../src/widget/widget.css';
 import '../src/widget/datasets.css';
+import '../src/widget/rollouts.css';

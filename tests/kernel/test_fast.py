@@ -70,12 +70,14 @@ def made(config: Any, seed: int = 0) -> PreTrainedModel:
     return model.train()
 
 
-def both(config: Any, pairs: bool, share_from: int = 3) -> tuple[PreTrainedModel, PreTrainedModel]:
+def both(
+    config: Any, pairs: bool, share_from: int = 3, groups: bool = False
+) -> tuple[PreTrainedModel, PreTrainedModel]:
     """Return the same model twice, as TRL's trainers prepare it, the second with the fast path."""
     theirs, ours = made(config), made(config)
     for model in (theirs, ours):
         add_fused_lm_head(model, outputs=("log_probs", *FIELDS))
-    accelerate(ours, FIELDS, pairs=pairs, share_from=share_from)
+    accelerate(ours, FIELDS, pairs=pairs, share_from=share_from, groups=groups)
     return theirs, ours
 
 
@@ -109,7 +111,7 @@ def agree(theirs: PreTrainedModel, ours: PreTrainedModel, inputs: dict[str, torc
             assert b.grad is None or not b.grad.any(), name
             continue
         assert b.grad is not None, name
-        assert (a.grad - b.grad).norm() <= 1e-4 * a.grad.norm() + 1e-7, name
+        assert (a.grad - b.grad).norm() <= 1e-4 * a.grad.norm() + 1e-5, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -118,6 +120,42 @@ def test_values_and_gradients_are_those_of_trls_path(family: str, pairs: bool) -
     theirs, ours = both(FAMILIES[family], pairs)
     lengths, prompts = [30, 9, 17, 22, 12, 30], [9, 4, 2, 9, 4, 2]
     agree(theirs, ours, batch(lengths, prompts, pairs))
+
+
+def grouped(asked: list[int], answers: list[int], prompts: list[int]) -> dict[str, torch.Tensor]:
+    """Return a batch of answers to prompts, each as long as said; rows are padded at the end."""
+    inputs = batch(
+        [prompts[one] + own for one, own in zip(asked, answers, strict=True)], [prompts[one] for one in asked]
+    )
+    for row, one in enumerate(asked):
+        first = asked.index(one)
+        inputs["input_ids"][row, : prompts[one]] = inputs["input_ids"][first, : prompts[one]]
+    return inputs
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_to_one_prompt_share_it_in_any_order(family: str) -> None:
+    theirs, ours = both(FAMILIES[family], pairs=False, groups=True)
+    agree(theirs, ours, grouped([0, 1, 0, 2, 1, 0], [5, 9, 1, 7, 3, 12], [11, 6, 2]))
+
+
+@given(
+    asked=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), min_size=1, max_size=6),
+    prompts=st.tuples(*[st.integers(1, 12)] * 3),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_groups_give_the_same(asked: list[tuple[int, int]], prompts: tuple[int, int, int]) -> None:
+    theirs, ours = both(FAMILIES["llama"], pairs=False, groups=True)
+    agree(theirs, ours, grouped([one for one, _ in asked], [own for _, own in asked], [*prompts]))
+
+
+def test_a_prompt_is_computed_once_for_its_answers() -> None:
+    inputs = grouped([0, 1, 0, 0], [3, 4, 5, 6], [20, 10])
+    found = pack(inputs["input_ids"], inputs["labels"], inputs["attention_mask"], groups=True, share_from=8)
+    assert found.tokens == 20 + 10 + 3 + 4 + 5 + 6
+    assert [(block.length, block.after, block.prefix) for block in found.blocks] == [
+        (23, 0, 0), (14, 0, 0), (5, 0, 20), (6, 0, 20),
+    ]  # fmt: skip
 
 
 @given(
@@ -160,7 +198,7 @@ def test_an_adapter_learns_what_pefts_own_learns(trained: str) -> None:
         (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
     for (name, a), b in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
         if a.requires_grad:
-            assert (a.grad - b.grad).norm() <= 1e-4 * a.grad.norm() + 1e-7, name
+            assert (a.grad - b.grad).norm() <= 1e-4 * a.grad.norm() + 1e-5, name
     with torch.no_grad(), models[1].disable_adapter():
         plain = models[1](**inputs, fused_lm_head=True).log_probs
     with torch.no_grad(), models[0].disable_adapter():

@@ -355,7 +355,7 @@ def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
     kernel.start(SLEEP)
     kernel.comm("comm_open", "hello", {"view": "hello"})
     hello = kernel.hear("hello", lambda data: True, timeout=5)["state"]
-    assert hello["protocol"] == 3
+    assert hello["protocol"] == 4
     assert "mlflow" in hello
     kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
     kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("state") == "running", timeout=5)
@@ -373,6 +373,19 @@ def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
     kernel.comm("comm_open", "none", {"view": "job", "job": "nobody"})
     refused = kernel.hear("none", lambda data: data["method"] == "refused", timeout=5)
     assert "There is no job 'nobody'" in refused["reason"]
+
+
+def test_rollouts_are_answered_while_a_cell_runs(kernel: Client) -> None:
+    folder, journal = written(SPEC | {"technique": "rlvr"})
+    journal.append("sample", step=3, prompt="3 + 4?", completion="7", reward=1.0, parts={}, group=0, row=5)
+    kernel.run("%load_ext tunelab")
+    kernel.start(SLEEP)
+    kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
+    state = kernel.hear("job", lambda data: "rollouts" in data.get("state", {}), timeout=5)["state"]
+    assert state["rollouts"]["trained"] == {"steps": [[3, 0, 1]], "answers": 1}
+    kernel.comm("comm_msg", "job", {"type": "rollouts", "step": 3, "held_out": False})
+    answer = kernel.hear("job", lambda data: data.get("content", {}).get("type") == "rollouts", timeout=5)["content"]
+    assert (answer["groups"][0]["best"]["completion"], answer["groups"][0]["row"]) == ("7", 5)
 
 
 def test_a_click_on_the_widget_does_not_wait_for_the_cell(kernel: Client) -> None:

@@ -39,7 +39,7 @@ JOB: dict[str, Any] = {
 DRAWN = ["rewards/margins", "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies", "entropy"]
 DRAWN += ["learning_rate", *(f"eval_{name}" for name in ("rewards/margins", "loss", "rewards/accuracies", "entropy"))]
 
-TAGS = {"svg", "title", "desc", "style", "rect", "circle", "line", "polyline", "text"}
+TAGS = {"svg", "title", "desc", "style", "rect", "circle", "line", "polyline", "polygon", "text"}
 PLACES = {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy"}
 ATTRIBUTES = PLACES | {"width", "height", "viewBox", "role", "aria-label", "class", "rx", "r", "points", "text-anchor"}
 
@@ -144,12 +144,36 @@ def test_it_has_colours_for_light_and_dark_and_no_rule_for_the_page_around_it() 
         found = re.findall(r"\.tunelab-job ([.\w]+)\{[^}]*?(?:fill|stroke):(#\w+)", rules)
         return dict(found)
 
-    turned = {"text", ".s", ".card", ".line", ".g", *(f".{kind}{place}" for kind in "kf" for place in range(5))}
+    turned = {"text", ".s", ".w", ".card", ".line", ".g", *(f".{kind}{place}" for kind in "kf" for place in range(5))}
     assert set(colours(dark)) == turned <= set(colours(light))
     assert all(colours(light)[name] != colours(dark)[name] for name in turned)
     selectors = re.findall(r"[^{}]+(?=\{[^{}]*\})", light + dark)
     assert all(selector.startswith(".tunelab-job ") for selector in selectors)
     assert root.get("class") == "tunelab-job"
+
+
+def test_a_reinforcement_run_has_its_reward_with_a_band_its_parts_and_its_warnings() -> None:
+    curves = {
+        "reward": Curve([(1, 0.25), (2, 0.5), (3, 0.75)]),
+        "reward_std": Curve([(1, 0.25), (2, NAN), (3, 0.25)]),
+        "rewards/right/mean": Curve([(1, 0.0), (3, 1.0)]),
+        "rewards/<short>/mean": Curve([(1, 1.0), (3, 0.5)]),
+    }
+    alert = {"code": "no_spread", "message": "<All> rewards are equal.", "advice": "", "step": 3, "count": 1}
+    metric = {"name": "eval_reward", "value": 0.5, "step": 3}
+    root = drawn(curves, technique="rlvr", alerts=[alert] * 9, metrics=[metric])
+    found = texts(root)
+    assert found.count("⚠ <All> rewards are equal.") == 4, "so many have room"
+    assert {"Reward", "Parts", "right", "<short>"} <= set(found)
+    assert dict(pairwise(found))["Held-out reward"] == "0.500 at step 3"
+    (band,) = root.iter(f"{SVG}polygon")
+    (x1, high1), (x2, high2), (_, low2), (_, low1) = (map(float, at.split(",")) for at in band.attrib["points"].split())
+    first, *_, last = lines(root)[0]
+    assert (x1, x2) == (first[0], last[0]), "where there is no deviation there is no edge"
+    # From 0 to 0.5, then from 0.5 to 1, on an axis of 84 pixels.
+    assert [low1 - high1, low1 - low2, low1 - high2] == pytest.approx([42, 42, 84], abs=0.2)
+    one = {name: curve for name, curve in curves.items() if "short" not in name}
+    assert "Parts" not in texts(drawn(one, technique="rlaif")), "one part is the reward itself"
 
 
 def test_long_curves_make_a_small_picture() -> None:

@@ -15,7 +15,15 @@ test.each([
   ['num_tokens', 'Tokens'],
   ['eval_loss', 'Loss (held out)'],
   ['eval_rewards/margins', 'Reward margin (held out)'],
-  ['completions/mean_length', 'Completions mean length'],
+  ['completions/mean_length', 'Completion length'],
+  ['completions/clipped_ratio', 'Cut off'],
+  ['frac_reward_zero_std', 'Groups without spread'],
+  ['reward_missing', 'Without a reward'],
+  ['tokens_per_s/generation', 'Generation tokens/s'],
+  ['tokens_per_s/training', 'Training tokens/s'],
+  ['feedback/latency_s', 'Feedback latency'],
+  ['rewards/right_answer/mean', 'Reward part right_answer'],
+  ['eval_rewards/right_answer/std', 'Reward part right_answer, deviation (held out)'],
   ['eval_some_new/key', 'Some new key (held out)'],
   ['\x1b[31mred\x1b[0m', 'Red']
 ])('%s is named %s', (key, name) => {

@@ -30,6 +30,7 @@ export function snapshot(changes: Partial<JobSnapshot> = {}): JobSnapshot {
       { name: 'rewards/margins', value: 0.58, step: 12 }
     ],
     logs: [{ time: '2026-01-02T21:36:04Z', level: 'info', text: 'checkpoint step-10 written' }],
+    alerts: [],
     checkpoint: null,
     restarts: 0,
     disk_bytes: 34_200_000,

@@ -39,6 +39,8 @@ class JobView:
     phase: str | None = None
     epoch: float | None = None
     checkpoint: dict[str, Any] | None = None
+    #: What rang, by code: each time with its step.
+    rung: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     tokens: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
     _worked_s: float = 0.0
     _since: float | None = None
@@ -74,6 +76,9 @@ class JobView:
             self._fold_metrics(event)
         elif kind == "checkpoint":
             self.checkpoint = {"step": event["step"], "time": event["time"]}
+        elif kind == "alert":
+            said = {key: event.get(key) for key in ("code", "message", "advice", "step")}
+            self.rung.setdefault(event["code"], []).append(said)
         elif kind == "log":
             time = dt.datetime.fromtimestamp(event["time"], dt.UTC).isoformat(timespec="seconds")
             self.logs.append({"time": time, "level": event["level"], "text": event["text"]})
@@ -99,6 +104,14 @@ class JobView:
             self.step = from_step
         # What was said of later steps is said again; until then the last word is not true.
         self.metrics = {name: said for name, said in self.metrics.items() if said[1] <= from_step}
+        kept = {code: [said for said in rung if (said["step"] or 0) <= from_step] for code, rung in self.rung.items()}
+        self.rung = {code: rung for code, rung in kept.items() if rung}
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """The last word of each alert, with its step and how often it came; the latest first."""
+        last = [rung[-1] | {"count": len(rung)} for rung in self.rung.values()]
+        return sorted(last, key=lambda said: said["step"] or 0, reverse=True)
 
     def _fold_metrics(self, event: Event) -> None:
         values = dict(event["values"])

@@ -20,7 +20,7 @@ from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 3
+PROTOCOL = 4
 
 Shown = Live | JobList | DatasetList | DatasetPage | CreateForm
 

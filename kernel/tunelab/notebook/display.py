@@ -70,6 +70,7 @@ def job_html(job: Job) -> str:
     """Return a job as a small table, for a page where the widget does not run; every text escaped."""
     view = job.view()
     rows = [{"job": "state", job.id: sentence(view)}]
+    rows += [{"job": "warning", job.id: f"{alert['message']} {alert['advice']}"} for alert in job.alerts]
     for name in _SHOWN_METRICS:
         value, step = view.metrics.get(name, (None, 0))
         if value is not None:

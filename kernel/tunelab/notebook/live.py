@@ -20,8 +20,10 @@ from tunelab.jobs import manager
 from tunelab.jobs.curves import Curves, pack
 from tunelab.jobs.manager import Job
 from tunelab.notebook.picture import picture
+from tunelab.notebook.rollouts import ASKED, RolloutDesk
 from tunelab.notebook.snapshot import HEADLINE, cell, snapshot
 from tunelab.registry import links
+from tunelab.spec import REINFORCEMENT
 
 _NEWS_EVERY_S = 0.01
 _LOOK_EVERY_S = 0.1
@@ -53,6 +55,13 @@ class View(Protocol):
         """Say why something that this view asked for could not be done."""
 
 
+class Asking(View, Protocol):
+    """A view that asks for what is no state."""
+
+    def message(self, content: dict[str, Any]) -> None:
+        """Take an answer, such as rollouts."""
+
+
 class Watched(Protocol):
     """What the watching thread looks at: a job, the list of jobs, datasets."""
 
@@ -72,6 +81,7 @@ class Live:
     def __init__(self, folder: folders.JobFolder) -> None:
         self.curves = Curves()
         self.job = Job(folder, hear=self.curves.fold)
+        self._desk = RolloutDesk(folder.journal) if self.job.spec["technique"] in REINFORCEMENT else None
         self._views: list[View] = []
         self._shown: dict[str, Any] = {}
         self._pictured: tuple[str, str | None] | None = None
@@ -93,6 +103,8 @@ class Live:
         with self._lock:
             if view in self._views:
                 self._views.remove(view)
+            if self._desk:
+                self._desk.forget(view)
 
     def look(self) -> None:
         """Tell the views what is new in the journal."""
@@ -137,12 +149,19 @@ class Live:
             self.look()
             return dict(self._shown)
 
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: ``pause``, ``resume``, ``move_up``, ``cancel``, or ``points`` for all of them."""
+    def command(self, view: Asking, content: dict[str, Any]) -> None:
+        """Do what a view asks for.
+
+        That is ``pause``, ``resume``, ``move_up``, ``cancel``, ``points`` for all of them, or what
+        `tunelab.notebook.rollouts` answers.
+        """
         if content["type"] == "points":
             with self._lock:
                 self.look()
                 view.points(*pack(self.curves))
+        elif content["type"] in ASKED:
+            if self._desk:
+                self._desk.command(view, content)
         elif _did(self.job, content["type"], view):
             self.look()
 
@@ -160,6 +179,7 @@ class Live:
             "cell": self._shown.get("cell") or cell(self.job),
             "mlflow": links.link(view.run) if view.run else None,
             "picture": self._picture(now) if view.has_ended else None,
+            "rollouts": self._desk.state() if self._desk else None,
         }
 
     def _picture(self, now: dict[str, Any]) -> str:

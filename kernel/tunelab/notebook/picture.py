@@ -22,6 +22,7 @@ _WIDTH, _COLUMN_HEIGHT, _HEAD, _FOOT = 980, 168, 84, 58
 _PAD, _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 14, 56, 84, 40
 _POINTS = 400
 _CHARTS = 8
+_ALERTS = 4
 #: Characters of XML 1.0 that are no controls: tab, newline, and these.
 _NOT_TEXT = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
@@ -34,10 +35,10 @@ text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeri
 .card{fill:#fff;stroke:#e0e0e0}.line{stroke:#e0e0e0;stroke-width:1}.g{stroke:#eee;stroke-width:1}
 polyline{fill:none;stroke-width:1.5;stroke-linejoin:round}.k0{stroke:#1976d2}.k1{stroke:#00796b}.k2{stroke:#c2185b}
 .k3{stroke:#7b1fa2}.k4{stroke:#616161}.f0{fill:#1976d2}.f1{fill:#00796b}.f2{fill:#c2185b}.f3{fill:#7b1fa2}.f4{fill:#616161}
-.good{fill:#388e3c}.bad{fill:#d32f2f}.calm{fill:#757575}.busy{fill:#1976d2}
+polygon{opacity:.16}.w{fill:#b26a00}.good{fill:#388e3c}.bad{fill:#d32f2f}.calm{fill:#757575}.busy{fill:#1976d2}
 @media(prefers-color-scheme:dark){text{fill:#e0e0e0}.s{fill:#aaa}.card{fill:#1b1b1b;stroke:#3a3a3a}.line{stroke:#3a3a3a}
 .g{stroke:#2c2c2c}.k0{stroke:#64b5f6}.k1{stroke:#4db6ac}.k2{stroke:#f48fb1}.k3{stroke:#ce93d8}.k4{stroke:#bdbdbd}
-.f0{fill:#64b5f6}.f1{fill:#4db6ac}.f2{fill:#f48fb1}.f3{fill:#ce93d8}.f4{fill:#bdbdbd}}
+.w{fill:#ffb74d}.f0{fill:#64b5f6}.f1{fill:#4db6ac}.f2{fill:#f48fb1}.f3{fill:#ce93d8}.f4{fill:#bdbdbd}}
 """.replace("\n", "")
 # Where the SVG is put into a page as it is, its rules are the whole page's.
 _STYLE = re.sub(r"(?<![^{}])([.\w]+)\{", r".tunelab-job \1{", _STYLE)
@@ -45,10 +46,14 @@ _STYLE = re.sub(r"(?<![^{}])([.\w]+)\{", r".tunelab-job \1{", _STYLE)
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart of the picture: its title, and for each line the metric, its label and its place in the palette."""
+    """One chart of the picture: its title, and for each line the metric, its label and its place in the palette.
+
+    `band` is the metric of the first line's standard deviation.
+    """
 
     title: str
     lines: tuple[tuple[str, str, int], ...]
+    band: str | None = None
 
 
 def _held_out(title: str, metric: str, colour: int = 0) -> Chart:
@@ -57,6 +62,17 @@ def _held_out(title: str, metric: str, colour: int = 0) -> Chart:
 
 _LOSS, _ENTROPY = _held_out("Loss", "loss"), _held_out("Entropy", "entropy", 3)
 _RATE = _held_out("Learning rate", "learning_rate", 4)
+_REINFORCED = (
+    Chart("Reward", (("reward", "train", 0), ("eval_reward", "held out", 1)), band="reward_std"),
+    _ENTROPY,
+    _held_out("KL divergence", "kl", 3),
+    _held_out("Completion length", "completions/mean_length"),
+    _held_out("Cut off", "completions/clipped_ratio", 2),
+    _held_out("Groups without spread", "frac_reward_zero_std", 4),
+    _held_out("Without a reward", "reward_missing", 2),
+    _LOSS,
+)
+_PART = re.compile("rewards/(.+)/mean")
 #: The charts by technique, as the live view opens with them.
 CHARTS: dict[str, tuple[Chart, ...]] = {
     "sft": (_LOSS, _held_out("Token accuracy", "mean_token_accuracy"), _ENTROPY, _RATE),
@@ -68,6 +84,8 @@ CHARTS: dict[str, tuple[Chart, ...]] = {
         _ENTROPY,
         _RATE,
     ),
+    "rlvr": _REINFORCED,
+    "rlaif": _REINFORCED,
 }
 _TONES = {"completed": "good", "failed": "bad", "running": "busy", "recovering": "busy"}
 
@@ -82,12 +100,16 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
     curves
         The points (step, value) by metric; NaN is a gap.
     """
-    charts = [chart for chart in CHARTS[job["technique"]] if any(len(curves.get(m, ())) for m, _, _ in chart.lines)]
+    known = [*CHARTS[job["technique"]]]
+    if known and known[0].band:
+        known.insert(1, _parts(curves))
+    charts = [chart for chart in known if any(len(curves.get(metric, ())) for metric, _, _ in chart.lines)]
     charts = charts[:_CHARTS]
     columns = min(len(charts), 3 if len(charts) in (3, 5, 6) else 4) or 1
     rows = math.ceil(len(charts) / columns)
     sentence = _wrapped(job["sentence"], 150, 3)
-    top = _HEAD + 16 * (len(sentence) - 1)
+    warnings = [_short(alert["message"], 140) for alert in job.get("alerts", [])][:_ALERTS]
+    top = _HEAD + 16 * (len(sentence) + len(warnings) - 1)
     height = top + rows * _COLUMN_HEIGHT + _FOOT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tunelab-job" width="{_WIDTH}" height="{height}" '
@@ -96,6 +118,7 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="6"/>',
         *_head(job, sentence),
+        *(_write(_PAD, 58 + 16 * (len(sentence) + at), f"⚠ {text}", "w") for at, text in enumerate(warnings)),
     ]
     width = _WIDTH / columns
     for place, chart in enumerate(charts):
@@ -157,7 +180,10 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
         latest = number(points[-1][1])
         parts.append(_write(offset, top + 43, latest, "n" if place == 0 else f"b f{colour}"))
         offset += 10.5 * len(latest) + 10
-    finite = [value for *_, points in drawn for _, value in points if math.isfinite(value)]
+    band = _band(chart, curves)
+    edges = [(step, edge) for step, low, high in band for edge in (low, high)]
+    everything = (*(points for *_, points in drawn), edges)
+    finite = [value for points in everything for _, value in points if math.isfinite(value)]
     if not finite:
         return parts
     low, high = min(finite), max(finite)
@@ -178,6 +204,11 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
     parts.append(_write(x0, y0 + _PLOT_HEIGHT + 16, f"{first:,}", "s t"))
     if last > first:
         parts.append(_write(x1, y0 + _PLOT_HEIGHT + 16, f"{last:,}", "s t", "end"))
+    if len(band) > 1:
+        places = [(across(step), down(high)) for step, _, high in band]
+        places += [(across(step), down(low)) for step, low, _ in reversed(band)]
+        outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polygon class="f{chart.lines[0][2]}" points="{outline}"/>')
     for metric, _, colour, points in drawn:
         for is_gap, stretch in groupby(_thinned(points), key=lambda point: not math.isfinite(point[1])):
             if is_gap:
@@ -189,6 +220,26 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
             if len(places) == 1 or (metric.startswith("eval_") and len(places) <= 60):
                 parts += [f'<circle class="f{colour}" cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places]
     return parts
+
+
+def _parts(curves: Mapping[str, Points]) -> Chart:
+    """Return the chart of a reward's parts; without lines where there is one part, which is the reward itself."""
+    found = [(metric, _short(match[1], 14)) for metric in curves if (match := _PART.fullmatch(metric))]
+    lines = tuple((metric, name, place % 5) for place, (metric, name) in enumerate(found))
+    return Chart("Parts", lines if len(lines) > 1 else ())
+
+
+def _band(chart: Chart, curves: Mapping[str, Points]) -> list[tuple[int, float, float]]:
+    """Return what lies within one standard deviation of the first line: (step, low, high)."""
+    if chart.band is None:
+        return []
+    deviations = dict(curves.get(chart.band, ()))
+    found = []
+    for step, value in _thinned(curves.get(chart.lines[0][0], ())):
+        deviation = deviations.get(step, math.nan)
+        if math.isfinite(value) and math.isfinite(deviation):
+            found.append((step, value - deviation, value + deviation))
+    return found
 
 
 def _tick(value: float, low: float, high: float) -> str:
@@ -203,7 +254,11 @@ def _tick(value: float, low: float, high: float) -> str:
 
 def _foot(job: Mapping[str, Any], top: float) -> list[str]:
     held_out = [metric for metric in job["metrics"] if metric["name"].startswith("eval_")]
-    known = {"eval_rewards/margins": "Held-out margin", "eval_loss": "Held-out loss"}
+    known = {
+        "eval_reward": "Held-out reward",
+        "eval_rewards/margins": "Held-out margin",
+        "eval_loss": "Held-out loss",
+    }
     facts = [
         (title, f"{number(metric['value'])} at step {metric['step']}")
         for name, title in known.items()

@@ -13,7 +13,7 @@ from tunelab.jobs.manager import Job
 from tunelab.jobs.view import JobView, sentence
 
 #: The metric that says how a job of each technique goes; its held-out twin is ``eval_…``.
-HEADLINE = {"sft": "loss", "dpo": "rewards/margins"}
+HEADLINE = {"sft": "loss", "dpo": "rewards/margins", "rlvr": "reward", "rlaif": "reward"}
 
 _sizes: WeakKeyDictionary[Job, tuple[tuple[Any, ...], int]] = WeakKeyDictionary()
 
@@ -50,6 +50,7 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "phase": view.phase,
         "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
         "logs": list(view.logs),
+        "alerts": view.alerts,
         "checkpoint": view.checkpoint,
         "restarts": view.restarts,
         "disk_bytes": _disk_bytes(job, view),

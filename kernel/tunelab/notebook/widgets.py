@@ -66,6 +66,8 @@ class JobWidget(ViewWidget):
     cell = traitlets.Unicode().tag(sync=True)
     mlflow = traitlets.Dict(None, allow_none=True).tag(sync=True)
     picture = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    #: Which rollouts there are; their texts come by message.
+    rollouts = traitlets.Dict(None, allow_none=True).tag(sync=True)
     #: Never set: each time the state is asked for, the curves so far.
     curves = traitlets.Any(None).tag(sync=True, to_json=lambda _, widget: widget._curves())
 
@@ -84,9 +86,13 @@ class JobWidget(ViewWidget):
         if self._is_drawn:
             self.send({"type": "points", "index": index}, buffers=[values])
 
+    def message(self, content: dict[str, Any]) -> None:
+        """Take something that is no state, such as rollouts."""
+        self.send(content)
+
     def notice(self, text: str) -> None:
         """Say why something that this view asked for could not be done."""
-        self.send({"type": "notice", "text": text})
+        self.message({"type": "notice", "text": text})
 
     def close(self) -> None:
         """Close every view of this widget; the job goes on."""

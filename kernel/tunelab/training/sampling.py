@@ -60,22 +60,30 @@ def sample(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: G
     """
     unique, counts = _runs(prompts)
     device = model.device
-    width = max(len(prompt) for prompt in unique)
-    pad = settings.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in unique], device=device)
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in unique], device=device)
+    # What all prompts begin with, such as a system turn or examples, is read once.
+    shared = _begin(unique)
     cache = DynamicCache(config=model.config)
+    if shared:
+        model(input_ids=torch.tensor([unique[0][:shared]], device=device), past_key_values=cache, logits_to_keep=1)
+        cache.batch_repeat_interleave(len(unique))
+    width, pad = max(len(prompt) for prompt in unique) - shared, settings.pad_token_id
+    rest = [list(prompt[shared:]) for prompt in unique]
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rest], device=device)
+    read = [[1] * shared + [0] * (width - len(row)) + [1] * len(row) for row in rest]
+    mask = torch.tensor(read, device=device)
     out = model(
         input_ids=ids,
         attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, shared:],
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     )
     each = torch.repeat_interleave(torch.arange(len(unique), device=device), torch.tensor(counts, device=device))
     cache.batch_select_indices(each)
-    ids, mask, logits = ids[each], mask[each], out.logits[:, -1][each]
+    begin = torch.tensor([unique[0][:shared]], device=device, dtype=ids.dtype).expand(len(unique), -1)
+    # All that was read, which a penalty for repetition looks at.
+    ids, mask, logits = torch.cat([begin, ids], dim=1)[each], mask[each], out.logits[:, -1][each]
     positions = mask.sum(1)
 
     limit: int = settings.max_new_tokens or 0
@@ -110,6 +118,17 @@ def sample(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: G
         logits = out.logits[:, -1]
         positions = positions + 1
     return answers
+
+
+def _begin(prompts: Sequence[Sequence[int]]) -> int:
+    """Return with how many tokens all of several prompts begin; each has one more at least."""
+    if len(prompts) < 2:
+        return 0
+    least = min(len(prompt) for prompt in prompts) - 1
+    count = 0
+    while count < least and all(prompt[count] == prompts[0][count] for prompt in prompts):
+        count += 1
+    return count
 
 
 def _runs(prompts: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[int]]:

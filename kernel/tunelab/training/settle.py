@@ -81,9 +81,10 @@ def _make_fast(trainer: Any, spec: CustomizeSpec) -> None:
         fields += ("mean_logits",) + ("log_sum_sq_probs",) * bool(spec.hyperparameters.get("use_weighting"))
     # Answers that are sampled at another temperature are learned from at that temperature.
     heat = float(trainer.args.temperature) if spec.is_reinforcement else 1.0
-    trainer.work = accelerate(model, fields, pairs, temperature=heat)
+    groups = spec.is_reinforcement
+    trainer.work = accelerate(model, fields, pairs, temperature=heat, groups=groups)
     if getattr(trainer, "ref_model", None) is not None:
-        accelerate(base(trainer.ref_model), (), pairs, temperature=heat)
+        accelerate(base(trainer.ref_model), (), pairs, temperature=heat, groups=groups)
     lora.fuse(model)
     if model.device.type == "cuda":
         _with_liger(model)

@@ -10,6 +10,8 @@ import { PointsTable } from './PointsTable';
 import { themeOf, useThemeChanges } from './theme';
 
 const HEIGHT = 128;
+/** How many colours there are, as in theme.ts. */
+const PALETTE = 5;
 
 interface ChartProps {
   readonly job: string;
@@ -31,6 +33,7 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
   const theme = useRef<{ readonly changes: number; readonly read: Theme }>();
   const lead = curves.all.get(spec.lines[0]?.metric ?? '');
   const lines = spec.lines.filter(line => curves.all.get(line.metric)?.length);
+  const banded = lines.find(line => line.band !== undefined && curves.all.get(line.band)?.length);
   const empty = lines.length === 0;
   const drawn = width > 0 && !empty;
 
@@ -95,10 +98,16 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
           {lines.length > 1 &&
             lines.map(({ metric, label, colour }) => (
               <span key={metric}>
-                <i style={{ background: `var(--tunelab-c${colour + 1})` }} aria-hidden="true" />
+                <i style={{ background: colourOf(colour) }} aria-hidden="true" />
                 {label}
               </span>
             ))}
+          {banded && (
+            <span title="One standard deviation up and down">
+              <i className="tunelab-band" style={{ background: colourOf(banded.colour) }} aria-hidden="true" />
+              ±&nbsp;std
+            </span>
+          )}
         </span>
         <span className="tunelab-tools">
           {options.zoom && (
@@ -131,7 +140,7 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
       </header>
       <p className="tunelab-now">
         {lines.map(({ metric, colour }, place) => (
-          <span key={metric} style={place === 0 ? undefined : { color: `var(--tunelab-c${colour + 1})` }}>
+          <span key={metric} style={place === 0 ? undefined : { color: colourOf(colour) }}>
             {formatNumber(lastValue(curves, metric))}
           </span>
         ))}
@@ -154,6 +163,11 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
 
 /** The element once plotly has drawn into it. */
 type Plotted = HTMLDivElement & Partial<Pick<Plotly.PlotlyHTMLElement, 'on' | 'removeAllListeners'>>;
+
+/** A colour of the palette, which begins again after its last. */
+function colourOf(place: number): string {
+  return `var(--tunelab-c${(place % PALETTE) + 1})`;
+}
 
 /** The value of the last point, or null. */
 function lastValue(curves: Curves, metric: string): number | null {

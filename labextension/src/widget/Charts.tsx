@@ -2,10 +2,9 @@
 import { memo, useCallback, useMemo, useState } from 'react';
 
 import { Chart } from './Chart';
-import { chart, defaultCharts, moreCharts } from './catalog';
+import { chart, chartTitle, defaultCharts, moreCharts, partsIn } from './catalog';
 import type { Curves } from './curves';
 import type { ChartOptions } from './figure';
-import { metricName } from './metrics';
 import { useSettings } from './shell';
 import { useCurves } from './useCurves';
 
@@ -41,16 +40,21 @@ export function Charts({ job, technique, curves }: ChartsProps) {
     },
     [job]
   );
-  const keys = choices.keys ?? defaultCharts(technique, settings.charts);
+  const logged = [...curves.all.keys()];
+  const keys = choices.keys ?? defaultCharts(technique, settings.charts, logged);
+  // As a text, so that charts are drawn again only for another one.
+  const parts = partsIn(logged).join('\n');
   const version = useCurves(curves, settings.refresh, keys.length);
-  const more = moreCharts(curves.all.keys(), keys);
+  const more = moreCharts(logged, keys);
   const onRemove = useCallback(
     (removed: string) => {
       choose(before => ({
-        keys: (before.keys ?? defaultCharts(technique, settings.charts)).filter(key => key !== removed)
+        keys: (before.keys ?? defaultCharts(technique, settings.charts, [...curves.all.keys()])).filter(
+          key => key !== removed
+        )
       }));
     },
-    [choose, technique, settings.charts]
+    [choose, curves, technique, settings.charts]
   );
   return (
     <div className="tunelab-charts" role="group" aria-label="Charts">
@@ -92,7 +96,7 @@ export function Charts({ job, technique, curves }: ChartsProps) {
           <option value="">Add a chart…</option>
           {more.map(name => (
             <option key={name} value={name}>
-              {metricName(name)}
+              {chartTitle(name)}
             </option>
           ))}
         </select>
@@ -102,6 +106,7 @@ export function Charts({ job, technique, curves }: ChartsProps) {
           <OneChart
             key={key}
             name={key}
+            parts={parts}
             version={version(place)}
             smoothing={choices.smoothing}
             log={choices.log}
@@ -116,6 +121,8 @@ export function Charts({ job, technique, curves }: ChartsProps) {
 
 interface OneChartProps extends ChartOptions {
   readonly name: string;
+  /** The means of the reward's parts, a line each. */
+  readonly parts: string;
   readonly job: string;
   readonly curves: Curves;
   readonly version: number;
@@ -125,8 +132,8 @@ interface OneChartProps extends ChartOptions {
 
 /** A chart that renders only when something of its own has changed. */
 const OneChart = memo(function OneChart(props: OneChartProps) {
-  const { name, job, curves, version, smoothing, log, zoom, choose, onRemove } = props;
-  const spec = useMemo(() => chart(name), [name]);
+  const { name, parts, job, curves, version, smoothing, log, zoom, choose, onRemove } = props;
+  const spec = useMemo(() => chart(name, parts ? parts.split('\n') : []), [name, parts]);
   const options = useMemo(() => ({ smoothing, log, zoom }), [smoothing, log, zoom]);
   const onZoom = useCallback(
     (wanted: ChartOptions['zoom']) => {

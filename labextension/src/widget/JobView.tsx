@@ -2,11 +2,13 @@
 import { useEffect, useState } from 'react';
 
 import { Actions, NoticeBlock, type Notice } from './Actions';
+import { Alerts } from './Alerts';
 import { Charts } from './Charts';
 import { curvesOf } from './curves';
 import { Facts } from './Facts';
 import { formatTime, plainText } from './format';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
+import { RolloutsView } from './RolloutsView';
 import { describeState, isIdle, type StateText } from './states';
 
 interface JobViewProps {
@@ -20,6 +22,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
   const job = useTrait(model, 'snapshot');
   const cell = useTrait(model, 'cell');
   const mlflow = useTrait(model, 'mlflow');
+  const rollouts = useTrait(model, 'rollouts');
   const [notice, setNotice] = useState<Notice | null>(null);
   // What the kernel could not do that this view asked for.
   useEffect(() => {
@@ -62,7 +65,9 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
             }}
           />
         )}
+        <Alerts job={job.id} alerts={job.alerts} />
         <Charts job={job.id} technique={job.technique} curves={curvesOf(model)} />
+        {rollouts && <RolloutsView job={job.id} model={model} state={rollouts} />}
         <Facts job={job} />
         {job.logs.length > 0 && <LogTail logs={job.logs} />}
       </section>

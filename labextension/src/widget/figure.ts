@@ -2,8 +2,8 @@
 import type { Data, Layout } from 'plotly.js-basic-dist-min';
 
 import type { ChartSpec } from './catalog';
-import type { Curves } from './curves';
-import { decimate, smooth } from './decimate';
+import type { Curve, Curves } from './curves';
+import { decimate, smooth, type Line } from './decimate';
 
 /** What the reader has chosen. */
 export interface ChartOptions {
@@ -24,6 +24,8 @@ export interface Theme {
   readonly font: string;
 }
 
+/** The last two digits of a band's colour: how much of it covers what is below. */
+const BAND_ALPHA = '2e';
 const MARGIN = { l: 36, r: 8, t: 6, b: 20 };
 /** The width of a digit of the ticks' font, at most, and the room beside a label. */
 const DIGIT = 6.4;
@@ -56,10 +58,13 @@ export function figure(
   const [from, to] = options.zoom ?? all;
   const columns = Math.max(50, width - MARGIN.l - MARGIN.r);
   const data: Data[] = [];
+  const bands: Data[] = [];
   let positive = true;
   let low = Infinity;
   let high = -Infinity;
-  for (const { metric, label, colour, dots } of spec.lines) {
+  let bandLow = Infinity;
+  let bandHigh = -Infinity;
+  for (const { metric, label, colour, dots, band } of spec.lines) {
     const curve = curves.all.get(metric);
     if (!curve?.length) {
       continue;
@@ -80,12 +85,22 @@ export function figure(
       }
     }
     positive &&= raw.y.every(value => !(value <= 0));
+    let calm = raw;
     if (options.smoothing > 0 && !dots && curve.length > 1) {
       data.push({ ...base, ...raw, opacity: 0.25, hoverinfo: 'skip', line: { color: colours, width: 1 } });
-      const calm = decimate(curve, smooth(curve, options.smoothing), from, to, columns);
+      calm = decimate(curve, smooth(curve, options.smoothing), from, to, columns);
       data.push({ ...base, ...calm, line: { color: colours, width: 1.6 } });
     } else {
       data.push({ ...base, ...raw, line: { color: colours, width: 1.5 } });
+    }
+    const deviation = band === undefined ? undefined : curves.all.get(band);
+    if (deviation?.length) {
+      const edges = around(calm, deviation, options.smoothing);
+      bandLow = Math.min(bandLow, ...edges.low);
+      bandHigh = Math.max(bandHigh, ...edges.high);
+      const edge = { type: 'scatter' as const, mode: 'lines' as const, x: edges.x, hoverinfo: 'skip' as const };
+      bands.push({ ...edge, y: edges.low, line: { width: 0 } });
+      bands.push({ ...edge, y: edges.high, line: { width: 0 }, fill: 'tonexty', fillcolor: colours + BAND_ALPHA });
     }
   }
   const axis = {
@@ -96,11 +111,18 @@ export function figure(
     automargin: false
   };
   const isLog = options.log && positive;
+  // A band that reaches zero has no place on a logarithmic axis.
+  const below = isLog && !(bandLow > 0) ? [] : bands;
+  if (below.length > 0) {
+    low = Math.min(low, bandLow);
+    high = Math.max(high, bandHigh);
+  }
   const ticks = low <= high ? tickLabels(low, high, isLog) : { format: '~g', length: 1 };
   // A little room, so that the last point is not cut by the edge.
   const room = (to - from || 1) * 0.015;
   return {
-    data,
+    // What lies below comes first.
+    data: [...below, ...data],
     layout: {
       width,
       height,
@@ -133,6 +155,23 @@ export function figure(
       }
     }
   };
+}
+
+/** What lies within one standard deviation of the points of a line, where one is known. */
+function around(line: Line, deviation: Curve, smoothing: number): { x: number[]; low: number[]; high: number[] } {
+  const values = smoothing > 0 && deviation.length > 1 ? smooth(deviation, smoothing) : deviation.values;
+  const band = { x: [] as number[], low: [] as number[], high: [] as number[] };
+  line.x.forEach((step, place) => {
+    const index = deviation.indexOf(step);
+    const half = index < deviation.length && deviation.steps[index] === step ? (values[index] ?? NaN) : NaN;
+    const middle = line.y[place] ?? NaN;
+    if (Number.isFinite(half) && Number.isFinite(middle)) {
+      band.x.push(step);
+      band.low.push(middle - half);
+      band.high.push(middle + half);
+    }
+  });
+  return band;
 }
 
 /** How the value axis is labelled from `low` to `high`: d3's format, and the characters of the longest label. */

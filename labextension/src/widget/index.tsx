@@ -5,6 +5,7 @@ import type { DatasetTraits, JobTraits, Model } from './model';
 import { mountDataset, mountJob } from './mount';
 import './widget.css';
 import './datasets.css';
+import './rollouts.css';
 
 /** anywidget's hook: draws into `el` and returns how to undo it. */
 export function render({ model, el }: RenderProps<(JobTraits | DatasetTraits) & { kind?: string }>): () => void {

@@ -18,6 +18,16 @@ export interface LogLine {
   readonly text: string;
 }
 
+/** Something that goes wrong in silence, and what to do. */
+export interface Alert {
+  readonly code: string;
+  readonly message: string;
+  readonly advice: string;
+  /** The step at which it was said last, and how often it was. */
+  readonly step: number | null;
+  readonly count: number;
+}
+
 /** All that a job's view shows besides its curves, as the kernel read it from the journal. Times are seconds. */
 export interface JobSnapshot {
   readonly id: string;
@@ -52,6 +62,8 @@ export interface JobSnapshot {
   readonly metrics: readonly Metric[];
   /** The last few lines. */
   readonly logs: readonly LogLine[];
+  /** The last word of each warning, the latest first. */
+  readonly alerts: readonly Alert[];
   readonly checkpoint: { readonly step: number; readonly time: number } | null;
   /** How often the job was recovered so far. */
   readonly restarts: number;
@@ -95,12 +107,96 @@ export interface CurvesState {
   readonly whole: boolean;
 }
 
+/** Steps that have rollouts, as runs, and how many answers there are in all. */
+export interface RolloutSteps {
+  readonly steps: Stretch['runs'];
+  readonly answers: number;
+}
+
+/** Which rollouts there are; kernel: notebook/rollouts.py. */
+export interface RolloutsState {
+  /** Grows with each that comes or is taken back. */
+  readonly version: number;
+  readonly trained: RolloutSteps;
+  readonly held_out: RolloutSteps;
+}
+
+/** One completion with its reward. */
+export interface Answer {
+  readonly completion: string;
+  /** Null where there is none, for the reason in `status` and `note`. */
+  readonly reward: number | null;
+  readonly parts: Readonly<Record<string, number | null>>;
+  /** Ended by the length limit. */
+  readonly cut: boolean;
+  readonly tokens: number | null;
+  readonly status: string;
+  readonly note: string;
+}
+
+/** The answers to one prompt that were sampled together: their figures, the best and the worst; long texts are cut. */
+export interface RolloutGroup {
+  /** Its place within the step, from 0. */
+  readonly group: number;
+  /** The row of the dataset, from 1. */
+  readonly row: number | null;
+  readonly prompt: string;
+  readonly answers: number;
+  readonly mean: number | null;
+  /** The standard deviation of the rewards. */
+  readonly spread: number | null;
+  /** No two rewards differ, so that nothing is learned from it. */
+  readonly no_spread: boolean;
+  readonly missing: number;
+  readonly cut: number;
+  readonly best: Answer;
+  /** Null where there is one answer only. */
+  readonly worst: Answer | null;
+}
+
+/** A place where a text was found. */
+export interface RolloutHit {
+  readonly step: number;
+  readonly held_out: boolean;
+  readonly group: number;
+  readonly reward: number | null;
+  readonly where: 'prompt' | 'completion';
+  readonly before: string;
+  readonly match: string;
+  readonly after: string;
+}
+
+/** A step, of the rollouts that were trained on or of the held-out ones. */
+export interface RolloutPlace {
+  readonly step: number;
+  readonly held_out: boolean;
+}
+
+/** What answers a view's question about rollouts. */
+export type RolloutMessage =
+  | (RolloutPlace & {
+      readonly type: 'rollouts';
+      readonly groups: readonly RolloutGroup[];
+      /** How many groups more there are. */
+      readonly left_off: number;
+    })
+  | (RolloutPlace & {
+      readonly type: 'group';
+      readonly group: number;
+      readonly prompt: string;
+      /** The best first. */
+      readonly answers: readonly Answer[];
+    })
+  | { readonly type: 'search'; readonly text: string; readonly hits: readonly RolloutHit[]; readonly found: number };
+
 /** The synced traits of a job's view. */
 export interface JobTraits {
   snapshot: JobSnapshot;
   /** The cell that makes the same job again. */
   cell: string;
   mlflow: MLflowLink | null;
+  /** Of a job that samples. */
+  rollouts?: RolloutsState | null;
   curves?: CurvesState;
 }
 
@@ -243,6 +339,7 @@ export interface CreateTraits {
 
 /** What comes besides traits. */
 export type Message =
+  | RolloutMessage
   | { readonly type: 'points'; readonly index: readonly Stretch[] }
   /** Why something that was asked for could not be done. */
   | { readonly type: 'notice'; readonly text: string }
@@ -253,6 +350,12 @@ export type Message =
 /** What a job's view may ask the kernel for. The list of jobs says of which job. */
 export type JobCommand =
   { readonly type: 'pause' | 'resume' | 'move_up' | 'cancel'; readonly job?: string } | { readonly type: 'points' };
+
+/** What a job's view may ask of its rollouts. */
+export type RolloutCommand =
+  | (RolloutPlace & { readonly type: 'rollouts' })
+  | (RolloutPlace & { readonly type: 'group'; readonly group: number })
+  | { readonly type: 'search'; readonly text: string };
 
 /** What a dataset's view may ask for; rows count from 0 here. */
 export type DatasetCommand =
@@ -274,7 +377,7 @@ export type CreateCommand =
   | (Asked & { readonly type: 'create'; readonly name: string; readonly fix: readonly string[] });
 
 /** What a view may ask the kernel for. */
-export type Command = JobCommand | DatasetCommand | CreateCommand;
+export type Command = JobCommand | RolloutCommand | DatasetCommand | CreateCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

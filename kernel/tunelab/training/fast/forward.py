@@ -76,6 +76,7 @@ def accelerate(
     pairs: bool,
     share_from: int = SHARE_FROM,
     temperature: float = 1.0,
+    groups: bool = False,
 ) -> Work:
     """Let `model` answer TRL's calls by the fast forward pass.
 
@@ -88,7 +89,9 @@ def accelerate(
     pairs
         Whether a batch holds first all chosen, then all rejected answers, as TRL's preference collator makes it.
     share_from
-        The fewest common tokens at the start of a pair that are computed once.
+        The fewest common tokens at the start of a pair or group that are computed once.
+    groups
+        Whether a batch holds several answers to a prompt, in any order.
     temperature
         What logits are divided by.
 
@@ -105,6 +108,8 @@ def accelerate(
     _refuse_by_config(model)
     head = functools.partial(head_of, temperature=temperature)
     head(model)
+    layout = functools.partial(pack, pairs=pairs, groups=groups)
+    layout_from = functools.partial(layout, share_from=share_from)
     trls = model.forward
     usual = model.config._attn_implementation
     work = Work()
@@ -117,10 +122,10 @@ def accelerate(
             _attend_by(self, usual)
             return trls(*args, **kwargs)
         _attend_by(self, attention.NAME)
-        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, share_from, work, head)
+        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, layout_from, work, head)
 
     try:
-        _try(model, trls, fields, pairs, head)
+        _try(model, trls, fields, pairs, functools.partial(layout, share_from=2), head)
     finally:
         _attend_by(model, usual)
     model.forward = types.MethodType(forward, model)
@@ -132,7 +137,7 @@ def _fast(
     given: dict[str, Any],
     fields: tuple[str, ...],
     pairs: bool,
-    share_from: int,
+    layout: Callable[..., Row],
     work: Work,
     head: Callable[[PreTrainedModel], Head],
 ) -> FusedCausalLMOutput:
@@ -142,7 +147,7 @@ def _fast(
     for group in _groups(labels, pairs):
         ids, wanted, mask, positions = (_of(given, name, group) for name in _TABLES)
         assert ids is not None and wanted is not None
-        rows.append(pack(ids, wanted, mask, positions, pairs, share_from))
+        rows.append(layout(ids, wanted, mask, positions))
         place, offset = rows[-1].target // width, rows[-1].target % width
         targets.append(group[place] * width + offset)
     found = []
@@ -249,6 +254,7 @@ def _try(
     trls: Callable[..., Any],
     fields: tuple[str, ...],
     pairs: bool,
+    layout: Callable[..., Row],
     head: Callable[[PreTrainedModel], Head],
 ) -> None:
     """Compare both paths on a few tokens: what does not pass its arguments on, or mixes tokens otherwise, shows."""
@@ -262,7 +268,7 @@ def _try(
         _attend_by(model, attention.NAME)
         # With gradients, since it is then that a row holds several sequences.
         with torch.enable_grad(), attention.watched(seen):
-            found = _fast(model, batch, fields, pairs, 2, Work(), head)
+            found = _fast(model, batch, fields, pairs, layout, Work(), head)
     except (attention.Unsupported, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise Refused(f"a trial of the fast path failed: {str(error).splitlines()[0][:200]}") from error
     finally:

@@ -63,6 +63,7 @@ def pack(
     position_ids: Tensor | None = None,
     pairs: bool = False,
     share_from: int = SHARE_FROM,
+    groups: bool = False,
 ) -> Row:
     """Return the row of a batch as TRL's collators make it.
 
@@ -77,12 +78,16 @@ def pack(
     pairs
         Whether sequence ``i + batch / 2`` is the other answer to the prompt of sequence ``i``.
     share_from
-        The fewest common tokens at the start of a pair that are computed once.
+        The fewest common tokens at the start of a pair or group that are computed once.
+    groups
+        Whether sequences may be answers to one prompt, in any order; a prompt is what comes before the trained tokens.
     """
     sequences = _sequences(input_ids, attention_mask, position_ids)
     ids, wanted = input_ids.cpu(), labels.cpu()
     width = input_ids.shape[1] - 1
     common = _common(ids, sequences, share_from) if pairs else {}
+    if groups:
+        common = _of_groups(ids, wanted, sequences, share_from)
 
     blocks: list[Block] = []
     positions: list[Tensor] = []
@@ -91,20 +96,21 @@ def pack(
     places: list[Tensor | None] = [None] * len(sequences)
     row_length = 0
     order = _partners_adjacent(len(sequences)) if pairs else range(len(sequences))
-    half = len(sequences) // 2
+    # For each sequence its block.
+    block_of: dict[int, int] = {}
     for index in order:
         batch, start, end = sequences[index]
-        shared = common.get(index, 0)
+        lead, shared = common.get(index, (index, 0))
         own = torch.arange(row_length, row_length + end - start - shared)
         if shared:
-            # A pair's second answer comes right after its first.
-            first = places[index - half]
+            first = places[lead]
             assert first is not None
             places[index] = torch.cat([first[:shared], own])
         else:
             places[index] = own
         if len(own):
-            blocks.append(Block(len(own), after=len(blocks) - 1 if shared else 0, prefix=shared))
+            block_of[index] = len(blocks)
+            blocks.append(Block(len(own), after=block_of[lead] if shared else 0, prefix=shared))
             tokens.append(ids[batch, start + shared : end])
             positions.append(torch.arange(shared, end - start))
             row_length += len(own)
@@ -147,18 +153,42 @@ def _sequences(
     return [(place, first, first + count) for place, (first, count) in enumerate(zip(firsts, counts, strict=True))]
 
 
-def _common(ids: Tensor, sequences: Sequence[tuple[int, int, int]], share_from: int) -> dict[int, int]:
-    """Return for each second answer of a pair how many first tokens it has in common with the first."""
+def _common(ids: Tensor, sequences: Sequence[tuple[int, int, int]], share_from: int) -> dict[int, tuple[int, int]]:
+    """Return for each second answer of a pair the first, and how many tokens they have in common at the start."""
     half = len(sequences) // 2
     found = {}
     for index in range(half):
-        (one, start, end), (other, other_start, other_end) = sequences[index], sequences[index + half]
-        length = min(end - start, other_end - other_start)
-        same = ids[one, start : start + length] == ids[other, other_start : other_start + length]
-        count = int(same.int().cumprod(0).sum())
+        count = _alike(ids, sequences[index], sequences[index + half])
         if count >= share_from:
-            found[index + half] = count
+            found[index + half] = index, count
     return found
+
+
+def _of_groups(
+    ids: Tensor, wanted: Tensor, sequences: Sequence[tuple[int, int, int]], share_from: int
+) -> dict[int, tuple[int, int]]:
+    """Return for each sequence the first one with its prompt, and how many tokens they have in common at the start."""
+    found: dict[int, tuple[int, int]] = {}
+    leads: list[int] = []
+    for index, sequence in enumerate(sequences):
+        batch, start, end = sequence
+        trained = (wanted[batch, start + 1 : end] != -100).nonzero().flatten()
+        prompt = int(trained[0]) + 1 if len(trained) else end - start
+        for lead in leads:
+            count = _alike(ids, sequences[lead], sequence)
+            if count >= max(prompt, share_from):
+                found[index] = lead, count
+                break
+        else:
+            leads.append(index)
+    return found
+
+
+def _alike(ids: Tensor, one: tuple[int, int, int], other: tuple[int, int, int]) -> int:
+    """Return how many first tokens two sequences have in common."""
+    length = min(one[2] - one[1], other[2] - other[1])
+    same = ids[one[0], one[1] : one[1] + length] == ids[other[0], other[1] : other[1] + length]
+    return int(same.int().cumprod(0).sum())
 
 
 def _partners_adjacent(count: int) -> list[int]:
