@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tunelab as tl
 from tunelab.registry import index
-from tunelab.scoring.guided import SCHEMA
+from tunelab.scoring.guided import BEGIN, SCHEMA, Guide, Reasonings
 from tunelab.scoring.local import SCALE, LocalModel
 
 QUESTIONS = ["Hi!", "What is 7 · 6?", "Tell me about rain and about the sea. " * 4, "?"]
@@ -39,6 +39,9 @@ def sharp(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         with torch.no_grad():
             for weight in model.parameters():
                 weight.mul_(12 if weight.dim() == 2 else 1)
+            # A reasoning is to end now and then.
+            quote = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids('"')
+            model.get_output_embeddings().weight[quote] *= 3
         model.save_pretrained(root / family)
     return {family: root / family for family in tiny_models}
 
@@ -133,6 +136,25 @@ def test_a_reply_with_reasoning_is_always_valid_json(load: Callable[..., LocalMo
     ]
     again = [found.value for found in model.expectation(begins, SCALE)]
     assert again == pytest.approx([reply.score for reply in replies], abs=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt-neox"])
+def test_a_reasoning_is_the_greedy_one_of_plain_forward_passes(
+    load: Callable[..., LocalModel], sharp: dict[str, Path], family: str
+) -> None:
+    folder = sharp[family]
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    guide = Guide(tokenizer, len(tokenizer))
+    replies = load(family, reasoning_tokens=12).score(TEXTS, reasoning=True)
+    for text, reply in zip(TEXTS, replies, strict=True):
+        ids = tokenizer(chat(folder, text) + BEGIN, return_tensors="pt", add_special_tokens=False)["input_ids"]
+        written = Reasonings(guide, 1)
+        while len(written.tokens[0]) < 12 and not written.is_closed(0):
+            with torch.no_grad():
+                drawn = written.write([0], model(input_ids=ids).logits[:, -1])
+            ids = torch.cat([ids, drawn[:, None]], dim=1)
+        assert (reply.reasoning, reply.tokens_out) == (written.text(0), len(written.tokens[0]) + 1)
+    assert len({reply.tokens_out for reply in replies}) > 2
 
 
 def test_a_text_longer_than_the_context_fails_and_the_others_do_not(load: Callable[..., LocalModel]) -> None:

@@ -160,10 +160,14 @@ class Desk:
         self.page.evaluate("([name, given]) => { jupyterapp.commands.execute(name, given); }", [name, arguments])
 
     def theme(self, name: str) -> None:
-        """Choose the `Light` or the `Dark` theme."""
-        self.command("apputils:change-theme", theme=f"JupyterLab {name}")
+        """Choose the `Light` or the `Dark` theme, where the splash that covers a change is gone before and after."""
+        # A splash that is shown again while it fades is removed twice by JupyterLab 4.6, the second time with an error.
         # The body is no box of its own, so it is never visible.
-        self.page.locator(f"body[data-jp-theme-name='JupyterLab {name}']").wait_for(state="attached")
+        unveiled = "body[data-jp-theme-name{}]:not(:has(> #jupyterlab-splash))"
+        self.page.locator(unveiled.format("")).wait_for(state="attached", timeout=PATIENCE_MS)
+        self.command("apputils:change-theme", theme=f"JupyterLab {name}")
+        chosen = self.page.locator(unveiled.format(f"='JupyterLab {name}'"))
+        chosen.wait_for(state="attached", timeout=PATIENCE_MS)
 
     def idle(self) -> None:
         """Wait until the notebook's kernel has nothing to do."""

@@ -50,15 +50,6 @@ def dialog(page: Page) -> Locator:
     return page.get_by_role("dialog", name="Create dataset")
 
 
-def change_theme(desk: Desk, theme: str) -> None:
-    """Choose a theme where JupyterLab's splash, which covers the page while one loads, is gone before and after."""
-    # One that is shown again while it fades is removed twice by JupyterLab 4.6, the second time with an error.
-    unveiled = desk.page.locator("body[data-jp-theme-name]:not(:has(> #jupyterlab-splash))")
-    unveiled.wait_for(state="attached", timeout=PATIENCE_MS)
-    desk.theme(theme)
-    unveiled.wait_for(state="attached", timeout=PATIENCE_MS)
-
-
 def test_a_file_with_a_wrong_column_becomes_a_dataset_and_then_a_model(
     desk: Desk, lab: Lab, page: Page, wrong: str, tiny_by_default: None, own_jobs: None
 ) -> None:
@@ -87,7 +78,7 @@ def test_a_file_with_a_wrong_column_becomes_a_dataset_and_then_a_model(
     expect(view.get_by_role("img", name=re.compile("[Ll]ength"))).to_be_visible(timeout=PATIENCE_MS)
     expect(view.get_by_text("<|im_end|>").first).to_be_visible()
     for theme in ("Dark", "Light"):
-        change_theme(desk, theme)
+        desk.theme(theme)
         assert faults(page, ".tunelab-tab") == []
 
     before = lab.jobs()
@@ -109,7 +100,7 @@ def test_many_rows_are_scrolled_to_their_end_without_a_serious_fault(
     theme: str, desk: Desk, lab: Lab, page: Page, many: str, wrong: str
 ) -> None:
     desk.open()
-    change_theme(desk, theme)
+    desk.theme(theme)
     panel = desk.panel()
     panel.get_by_role("tab", name="Datasets").click()
     panel.get_by_role("button", name=re.compile("many")).first.click(timeout=PATIENCE_MS)
@@ -126,7 +117,7 @@ def test_many_rows_are_scrolled_to_their_end_without_a_serious_fault(
     assert faults(page, ".tunelab-dialog") == []
     page.keyboard.press("Escape")
     expect(form).to_be_hidden()
-    change_theme(desk, "Light")
+    desk.theme("Light")
 
 
 def scroll_to_end(rows: Locator) -> None:

@@ -66,10 +66,10 @@ _REINFORCED = (
     Chart("Reward", (("reward", "train", 0), ("eval_reward", "held out", 1)), band="reward_std"),
     _ENTROPY,
     _held_out("KL divergence", "kl", 3),
-    _held_out("Completion length", "completions/mean_length"),
+    _held_out("Length", "completions/mean_length"),
     _held_out("Cut off", "completions/clipped_ratio", 2),
-    _held_out("Groups without spread", "frac_reward_zero_std", 4),
-    _held_out("Without a reward", "reward_missing", 2),
+    _held_out("No spread", "frac_reward_zero_std", 4),
+    _held_out("No reward", "reward_missing", 2),
     _LOSS,
 )
 _PART = re.compile("rewards/(.+)/mean")

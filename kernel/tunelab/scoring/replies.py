@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunelab.scoring.score import Status
+from tunelab.scoring.score import Status, Unreachable
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,26 @@ class Reply:
     tokens_out: int = 0
 
 
-#: A number as JSON has it, or as text.
-_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-#: A score whose JSON was cut off after it, which must not have gone on: the number is followed by something else.
-_IN_JSON = re.compile(rf'"score"\s*:\s*"?({_NUMBER})"?\s*(?=[,}}\s])')
-#: Words that a score is given with outside of JSON.
+class Interrupted(Unreachable):
+    """A feedback model that went away; `replies` has what it said before, in the order of the texts."""
+
+    def __init__(self, why: str, replies: Sequence[Reply] = ()) -> None:
+        super().__init__(why)
+        self.replies = list(replies)
+
+
+#: A number as JSON has it, or as text. It is taken whole or not at all.
+_NUMBER = r"-?\d++(?:\.\d++)?+(?:[eE][-+]?\d++)?+"
+#: A score in JSON that is broken or cut off. A number at the very end may have been cut too, which a fraction survives.
+_IN_JSON = re.compile(rf'"score"\s*:\s*(?:"([^"\\]*)"|({_NUMBER})(?=[,}}\s])|(-?\d+\.\d+)\Z)')
+_SCALE = rf"(?:\s*(?:/|out of)\s*({_NUMBER}))?+"
+#: What makes a number another thing than a score: 0,7 and 1% and "0 to 1".
+_NOT_ALONE = r"(?!\.?\w|,\d|\s*(?:%|/|percent|(?:-|–|to|and|or)\s*\d))"
+#: A score outside of JSON, and what it is out of.
 _IN_PROSE = (
-    re.compile(rf"\[\[\s*({_NUMBER})\s*\]\]"),
-    re.compile(rf"\b(?:score|rating|grade)\b\**\s*(?:is|of|:|=)?\s*\**\s*({_NUMBER})", re.IGNORECASE),
+    re.compile(rf"\[\[\s*({_NUMBER}){_SCALE}\s*\]\]"),
+    re.compile(rf"\b(?:score|rating|grade)\b\**\s*(?:is|of|:|=)\s*\**\s*({_NUMBER}){_SCALE}{_NOT_ALONE}", re.I),
+    re.compile(rf"\A\s*({_NUMBER}){_SCALE}\s*\Z"),
 )
 
 
@@ -47,7 +59,7 @@ def read(
     """Return score, reasoning, and the problem if there is no score.
 
     A score is taken from JSON, which may be fenced, within prose, or cut off after the score; else from words such as
-    ``Rating: [[7]]``, if they are said once. It is never clipped: one outside of the range was on another scale.
+    ``Rating: [[7]]``. It is never clipped: one outside of the range was on another scale. Two scores are none.
 
     Parameters
     ----------
@@ -56,26 +68,91 @@ def read(
     labels
         Words that stand for scores, in place of numbers.
     """
-    found = _in_json(text)
-    if found is not None:
-        reasoning = found.get("reasoning", "")
-        score, problem = _valid(found["score"], low, high, labels)
-        return score, reasoning if isinstance(reasoning, str) else json.dumps(reasoning), problem
-    for pattern in (_IN_JSON, *_IN_PROSE):
-        said = {float(one) for one in pattern.findall(text)}
-        if len(said) > 1:
-            return None, "", f"it has {len(said)} scores"
-        if said:
-            score, problem = _valid(said.pop(), low, high, labels)
-            reason = re.search(r'"reasoning"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
-            return score, reason[1] if reason else "", problem
-    return None, "", "it is empty" if not text.strip() else "it has no score"
+    if text.lstrip().startswith("<think>"):
+        # What a model weighs before it replies has scores too.
+        text = text.rpartition("</think>")[2] if "</think>" in text else ""
+    objects, rest = _in_json(text)
+    given = [one["score"] for one in objects]
+    given += [word or number or cut for word, number, cut in _IN_JSON.findall(rest)]
+    reasoning = objects[-1].get("reasoning") or "" if objects else ""
+    if not isinstance(reasoning, str):
+        reasoning = json.dumps(reasoning)
+    elif not objects and (quoted := re.search(r'"reasoning"\s*:\s*"((?:[^"\\]|\\.)*)"', text)):
+        reasoning = quoted[1]
+    if not given and not re.search(r'\{\s*"', text):
+        # Within JSON that was cut before its score, such words are part of the reasoning.
+        for pattern in _IN_PROSE:
+            for number, scale in pattern.findall(text):
+                if scale and float(scale) != high:
+                    return None, "", f"its score {number} is out of {scale}, and not of {high:g}"
+                given.append(number)
+    results = {_valid(score, low, high, labels) for score in given}
+    if not results:
+        return None, "", "it has no score" if text.strip() else "it is empty"
+    if len(results) > 1:
+        return None, "", f"it has {len(results)} scores"
+    score, problem = results.pop()
+    return score, whole(reasoning), problem
 
 
-def _in_json(text: str) -> dict[str, Any] | None:
-    """Return the one object with a score in a text; None where there is none, or more with different scores."""
-    decoder = json.JSONDecoder()
+def whole(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-8", "ignore").decode()
+
+
+def expected(text: str, tokens: Sequence[Any], drawn: float) -> float:
+    """Return the expectation of a score over the tokens that might have stood in its place (G-Eval, section 2.1).
+
+    Where the score is ``0.d``, these are the other fractions, and 1 in place of 0; where it is 0 or 1, the other one.
+
+    Parameters
+    ----------
+    text
+        The reply.
+    tokens
+        Its tokens with their alternatives, as OpenAI's API gives them.
+    drawn
+        The score that was read. It is returned where the tokens are not told, or do not fit.
+    """
+    found = re.search(r'"score"\s*:\s*"?([01])(?:\.(\d+))?(?![\d.])(?!.*"score"\s*:)', text, re.DOTALL)
+    if found is None or (found[1] == "1" and found[2]):
+        return drawn
+    units = _alternatives(text, tokens, found.start(1))
+    zero, one = units.get("0", 0.0), units.get("1", 0.0)
+    if not found[2]:
+        return one / (zero + one) if zero + one > 0.5 else drawn
+    fractions = _alternatives(text, tokens, found.start(2))
+    total = sum(fractions.values())
+    graded = drawn
+    if total > 0.5:
+        # A token may be the first of several digits: of the one that was drawn, the others are known.
+        value = {digits: drawn if found[2].startswith(digits) else float(f"0.{digits}") for digits in fractions}
+        graded = sum(share * value[digits] for digits, share in fractions.items()) / total
+    return (zero * graded + one) / (zero + one) if zero + one > 0.5 else graded
+
+
+def _alternatives(text: str, tokens: Sequence[Any], place: int) -> dict[str, float]:
+    """Return the probabilities of the digits that a token at a place of the text might have been."""
+    wanted, end = len(text[:place].encode()), 0
+    pieces = [bytes(token.bytes) if token.bytes is not None else token.token.encode() for token in tokens]
+    if not b"".join(pieces).startswith(text.encode()):
+        return {}
+    for token, piece in zip(tokens, pieces, strict=True):
+        begin, end = end + len(piece) - len(piece.lstrip()), end + len(piece)
+        if begin == wanted:
+            found: dict[str, float] = {}
+            for other in token.top_logprobs or []:
+                if re.fullmatch(r"[0-9]+", digits := other.token.strip()):
+                    found[digits] = found.get(digits, 0.0) + math.exp(other.logprob)
+            return found
+    return {}
+
+
+def _in_json(text: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the objects with a score in a text, and the text without them."""
+    decoder = json.JSONDecoder(object_pairs_hook=_object, strict=False)
     found: list[dict[str, Any]] = []
+    rest, begin = "", 0
     place = text.find("{")
     while place >= 0:
         try:
@@ -83,11 +160,16 @@ def _in_json(text: str) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             end = place + 1
         else:
-            if isinstance(value, dict) and "score" in value:
+            if "score" in value:
                 found.append(value)
+                rest, begin = rest + text[begin:place], end
         place = text.find("{", end)
-    alike = {json.dumps(one["score"]) for one in found}
-    return found[-1] if len(alike) == 1 else None
+    return found, rest + text[begin:]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    scores = [value for key, value in pairs if key == "score"]
+    return dict(pairs) | ({"score": scores} if len(scores) > 1 else {})
 
 
 def _valid(score: Any, low: float, high: float, labels: Mapping[str, float] | None) -> tuple[float | None, str]:
