@@ -22,6 +22,7 @@ from tunelab.models import find
 from tunelab.models.custom import CustomModel, Models
 from tunelab.plan import Plan
 from tunelab.registry import index
+from tunelab.scoring.score import as_text
 from tunelab.spec import TECHNIQUES, load
 
 __all__ = ["customize", "datasets", "generate", "job", "jobs", "model", "models", "recipe", "try_reward"]
@@ -268,7 +269,7 @@ def recipe(technique: str, model: str, adapter: str = "lora", algorithm: str | N
 
 def generate(
     models: str | Sequence[str],
-    prompts: str | Sequence[str],
+    prompts: str | Sequence[str | Sequence[Mapping[str, Any]]],
     *,
     max_new_tokens: int = 128,
     temperature: float = 0.0,
@@ -284,7 +285,8 @@ def generate(
     models
         Names as in a spec: ``"smollm2-135m"``, ``"chatty"``, ``"chatty@1"``, a folder, a hub id.
     prompts
-        Questions; with a model that has a chat template each is a turn of the user.
+        Questions; with a model that has a chat template each is a turn of the user. A conversation is a list of
+        messages (mappings with role and content) and ends with the user's.
     max_new_tokens
         The longest answer, in tokens.
     temperature
@@ -298,12 +300,13 @@ def generate(
         If a model cannot be found or loaded, or a setting is out of range.
     """
     names = [models] if isinstance(models, str) else list(models)
-    questions = [prompts] if isinstance(prompts, str) else list(prompts)
+    given = [prompts] if isinstance(prompts, str) else prompts
+    questions = [one if isinstance(one, str) else _turns(one) for one in given]
     if not names or not questions:
         raise SpecError("tl.generate takes at least one model and one prompt.")
     for number, question in enumerate(questions, 1):
-        if not isinstance(question, str) or not question.strip():
-            raise SpecError(f"Prompt {number} is {'empty' if isinstance(question, str) else 'not text'}.")
+        if question is None or not (question.strip() if isinstance(question, str) else question):
+            raise SpecError(f"Prompt {number} is {'not text' if question is None else 'empty'}.")
     if not 1 <= max_new_tokens <= 32768:
         raise SpecError(f"max_new_tokens is {max_new_tokens}; it goes from 1 to 32768.")
     if not 0 <= temperature <= 10:
@@ -321,7 +324,17 @@ def generate(
         },
         show="Answering",
     )
-    return Answers(labels, questions, texts)
+    return Answers(labels, [as_text(question) for question in questions if question], texts)
+
+
+def _turns(prompt: Any) -> list[dict[str, str]] | None:
+    """Return a conversation's messages; None where it is none."""
+    if not isinstance(prompt, Sequence) or not all(
+        isinstance(turn, Mapping) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
+        for turn in prompt
+    ):
+        return None
+    return [{"role": turn["role"], "content": turn["content"]} for turn in prompt]
 
 
 def _mapping(spec: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:

@@ -320,3 +320,31 @@ def test_a_refusal_of_the_python_api_is_one_line_in_the_cell_and_fails_it(
     assert (
         capsys.readouterr().out.strip() == "ModelError: There is no model 'smolm2-135m'. Did you mean 'smollm2-135m'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "reward"),
+    [
+        ("--reward right", ["right"]),
+        ("-r number -r right", ["number", "right"]),
+        ("--reward helpful --feedback smollm2-135m", ["helpful@1"]),
+        ("--reward helpful --reward right -f judge --base-url http://127.0.0.1:1/v1", ["helpful@1", "right"]),
+    ],
+)
+def test_rewards_are_named_on_the_line(
+    shell: InteractiveShell, submitted: None, tmp_path: Path, flags: str, reward: list[str]
+) -> None:
+    rows = [{"prompt": f"{n}?", "ground_truth": str(n)} for n in range(20)]
+    Path("sums.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    shell.run_cell("def right(completion, ground_truth):\n    return float(ground_truth in completion)")
+    technique = "rlaif" if "helpful" in flags else "rlvr"
+    made = shell.run_line_magic("customize", f"{technique} -m smollm2-135m -d sums.jsonl -n sums {flags}")
+    parts = made.spec.reward_parts
+    named = [getattr(part, "prompt", None) or getattr(part, "preset", None) or part.name for part in parts]
+    assert named == reward
+    assert ("def right" in made.files.get("reward.py", "")) is ("right" in reward)
+
+
+def test_a_feedback_model_without_a_prompt_is_a_usage_error(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError, match="--feedback and --base-url go with --reward PROMPT"):
+        shell.run_line_magic("customize", "rlaif -m smollm2-135m -d pairs.jsonl -n x --feedback m")

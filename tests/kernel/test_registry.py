@@ -141,6 +141,14 @@ def test_answers_do_not_depend_on_their_neighbours_in_the_batch(trained: tl.Job,
     for prompt in prompts:
         alone = tl.generate(["chatty", str(tiny)], prompt, max_new_tokens=8)
         assert [row[1] for row in alone] == [{m: together[m][prompts.index(prompt)] for m in together.models}]
+    # A conversation of one turn is a question; one of more is asked whole.
+    turns = [[{"role": "user", "content": prompts[0]}], [{"role": "system", "content": "Hm."}]]
+    asked = tl.generate("chatty", [turns[0], [*turns[1], *turns[0]]], max_new_tokens=8)
+    assert asked[asked.models[0]][0] == together[together.models[0]][0]
+    assert asked.prompts == ["Why?", "system: Hm.\nuser: Why?"]
+    for wrong, message in (([], "Prompt 1 is empty."), ([{"role": "user"}], "Prompt 1 is not text."), (3, "not text")):
+        with pytest.raises(tl.SpecError, match=message):
+            tl.generate("chatty", [wrong])
 
 
 @pytest.mark.parametrize(

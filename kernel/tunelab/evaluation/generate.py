@@ -12,6 +12,7 @@ import transformers
 from transformers import PreTrainedTokenizerBase
 
 from tunelab import task
+from tunelab.errors import ModelError
 from tunelab.jobs import machine
 from tunelab.models import find, load
 
@@ -19,7 +20,12 @@ _BATCH = 16
 
 
 def generate(
-    models: list[str], prompts: list[str], max_new_tokens: int, temperature: float, seed: int, system: str | None
+    models: list[str],
+    prompts: list[str | list[dict[str, str]]],
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    system: str | None,
 ) -> list[list[str]]:
     """Return one list of answers a model, each in the order of `prompts`."""
     transformers.utils.logging.disable_progress_bar()
@@ -80,7 +86,7 @@ def _load(folder: Path) -> Any:
 def _answer(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: list[str],
+    prompts: list[str | list[dict[str, str]]],
     max_new_tokens: int,
     temperature: float,
     seed: int,
@@ -112,7 +118,12 @@ def _answer(
     return answers
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, prompt: str, system: str | None) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, prompt: str | list[dict[str, str]], system: str | None) -> str:
+    if isinstance(prompt, list):
+        if tokenizer.chat_template is None:
+            raise ModelError("The model has no chat template, and a prompt is a conversation. Give it as text.")
+        turns = [{"role": "system", "content": system}, *prompt] if system else prompt
+        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
     if tokenizer.chat_template is None:
         return f"{system}\n\n{prompt}" if system else prompt
     messages = [{"role": "system", "content": system}] if system else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shlex
 from typing import Any, NoReturn
 
@@ -76,7 +77,7 @@ class TunelabMagics(Magics):
             "dataset": given.data,
             "name": given.name,
             "eval_dataset": given.eval_data,
-            "reward": _reward(given),
+            "reward": _reward(given, self.shell.user_ns if self.shell else {}),
         }
         spec |= {key: value for key, value in line.items() if value is not None}
         overrides = dict(load.assignment(text) for text in given.set)
@@ -91,16 +92,17 @@ class TunelabMagics(Magics):
         return started
 
 
-def _reward(given: argparse.Namespace) -> Any:
-    """Return the reward that a line asks for: with a feedback model, names that are no presets are reward prompts."""
+def _reward(given: argparse.Namespace, names: dict[str, Any]) -> Any:
+    """Return the reward that a line asks for: with a feedback model, what is no preset or function is a prompt."""
     if not given.reward:
         if given.feedback or given.base_url:
             _refuse("--feedback and --base-url go with --reward PROMPT, the prompt that the model scores answers by")
         return None
     asked = {"model": given.feedback, "base_url": given.base_url}
     asked = {key: value for key, value in asked.items() if value is not None}
+    others = {*PRESETS, *(name for name, value in names.items() if inspect.isfunction(value))}
     parts = [
-        {"prompt": name, **asked} if given.feedback and name not in PRESETS and ".py:" not in name else name
+        {"prompt": name, **asked} if given.feedback and name not in others and ".py:" not in name else name
         for name in given.reward
     ]
     return parts if len(parts) > 1 else parts[0]

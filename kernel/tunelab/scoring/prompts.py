@@ -14,7 +14,7 @@ from typing import Any
 from tunelab import task
 from tunelab.errors import SpecError, did_you_mean, listing
 from tunelab.registry import prompts as index
-from tunelab.scoring.score import Case
+from tunelab.scoring.score import Case, as_text
 from tunelab.tables import table
 
 #: What a template may say of every row.
@@ -137,7 +137,7 @@ class RewardPrompt:
         """
         from jinja2 import TemplateError
 
-        values = {**case.row, "prompt": _text(case.prompt), "completion": case.completion}
+        values = {**case.row, "prompt": as_text(case.prompt), "completion": case.completion}
         try:
             text: str = _environment().from_string(self.template).render(values)
             return text
@@ -217,12 +217,3 @@ def _environment() -> Any:
 def _builtin() -> dict[str, str]:
     folder = Path(__file__).parent / "builtin"
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jinja"))}
-
-
-def _text(prompt: str | list[dict[str, Any]]) -> str:
-    """Return a prompt as text: a single turn by itself, several with their roles."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return str(prompt[0].get("content") or "")
-    return "\n".join(f"{turn.get('role')}: {turn.get('content') or ''}" for turn in prompt)

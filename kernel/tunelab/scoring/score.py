@@ -24,6 +24,15 @@ class Case:
     row: dict[str, Any] = field(default_factory=dict)
 
 
+def as_text(prompt: str | list[dict[str, Any]]) -> str:
+    """Return a prompt as text: a single turn by itself, several with their roles."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return str(prompt[0].get("content") or "")
+    return "\n".join(f"{turn.get('role')}: {turn.get('content') or ''}" for turn in prompt)
+
+
 @dataclass(frozen=True)
 class Score:
     """The number of an answer, or why there is none.

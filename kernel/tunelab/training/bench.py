@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 from tunelab import task, workspace
 from tunelab.errors import ModelError
 from tunelab.scoring import reward
-from tunelab.scoring.score import Case, Unreachable
+from tunelab.scoring.score import Case, Unreachable, as_text
 from tunelab.spec.rewards import RewardPart
-from tunelab.training.watching import shown
 
 
 def score(parts: list[dict[str, Any]], files: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def score(parts: list[dict[str, Any]], files: dict[str, str], rows: list[dict[st
     groups: dict[str, int] = {}
     samples = [
         {
-            "prompt": (text := shown(case.prompt)),
+            "prompt": (text := as_text(case.prompt)),
             "completion": case.completion,
             "reward": found.value,
             "parts": found.parts,

@@ -18,11 +18,10 @@ from tunelab import task, workspace
 from tunelab.errors import ModelError
 from tunelab.jobs import windows
 from tunelab.jobs.prepare import evaluations, steps
-from tunelab.scoring.score import Case, Score, Unreachable
+from tunelab.scoring.score import Case, Score, Unreachable, as_text
 from tunelab.spec import CustomizeSpec
 from tunelab.training import fit, reinforce
 from tunelab.training import trainer as trainers
-from tunelab.training.watching import shown
 
 #: At least so many prompts are answered, evenly spread over the rows to train on.
 _PROMPTS = 8
@@ -101,7 +100,7 @@ def sampled(
         for place, (case, score) in enumerate(zip(cases, scores, strict=True)):
             found.append(
                 {
-                    "prompt": shown(case.prompt),
+                    "prompt": as_text(case.prompt),
                     "completion": case.completion,
                     "reward": score.value,
                     "parts": score.parts,

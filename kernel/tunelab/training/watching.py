@@ -8,7 +8,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from tunelab.jobs.context import Context
 from tunelab.jobs.journal import read, standing
-from tunelab.scoring.score import Case, Score
+from tunelab.scoring.score import Case, Score, as_text
 from tunelab.training.alarms import Alarms
 
 #: Text of an answer or prompt beyond so many characters is not kept.
@@ -58,7 +58,7 @@ class Answers:
             self.context.journal.append(
                 "sample",
                 step=step,
-                prompt=shown(case.prompt)[:_LONGEST],
+                prompt=as_text(case.prompt)[:_LONGEST],
                 completion=case.completion[:_LONGEST],
                 reward=score.value,
                 parts=score.parts,
@@ -93,12 +93,3 @@ class AlarmCallback(TrainerCallback):
             self.context.journal.append(
                 "alert", code=alert.code, message=alert.message, advice=alert.advice, step=state.global_step
             )
-
-
-def shown(prompt: str | list[dict[str, Any]]) -> str:
-    """Return a prompt as text: a single turn by itself, several with their roles."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return str(prompt[0].get("content") or "")
-    return "\n".join(f"{turn.get('role')}: {turn.get('content') or ''}" for turn in prompt)
