@@ -3,10 +3,11 @@
 In a JupyterLab of its own smollm2-135m is fine-tuned for real, and the live view in the cell and the side panel are
 taken in both themes while the training runs; before it, a dataset with its preview. FOLDER (`build/screenshots`) keeps
 the workspace: a second run takes the jobs as it finds them, and trains nothing anew. With `--datasets` it takes the
-dataset alone.
+dataset alone, with `--rollouts` the answers of `rlvr.ipynb`, which it runs first.
 """
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,10 +50,20 @@ if not len(tl.jobs()):
 
 def main() -> int:
     """Train if need be, and write the pictures; return the exit status."""
-    given = [one for one in sys.argv[1:] if one != "--datasets"]
+    given = [one for one in sys.argv[1:] if not one.startswith("--")]
     folder = Path(given[0] if given else "build/screenshots").absolute()
     lab = Lab(folder)
     try:
+        if "--rollouts" in sys.argv:
+            if lab.python("import tunelab as tl; print(len(tl.jobs()))") == "0":
+                tour = [sys.executable, "scripts/notebooks.py", "notebooks/rlvr.ipynb"]
+                subprocess.run(tour, env=lab.env, cwd=REPOSITORY, check=True)
+            with sync_playwright() as playwright:
+                context = chromium(playwright).new_context(
+                    viewport={"width": 1360, "height": 1150}, device_scale_factor=1.5
+                )
+                take_rollouts(Desk(context.new_page(), lab).open())
+            return 0
         for name in ("reminders.jsonl", "everyday.jsonl"):
             (lab.root / name).write_text((DATA / name).read_text(encoding="utf-8"), encoding="utf-8")
         lab.python(DATASETS)
@@ -98,6 +109,26 @@ def take_dataset(desk: Desk) -> None:
         assert box is not None
         part = {"x": box["x"], "y": box["y"], "width": box["width"], "height": 520}
         desk.page.screenshot(path=DOCS / f"dataset-{theme.lower()}.png", animations="disabled", clip=part)
+
+
+def take_rollouts(desk: Desk) -> None:
+    """Write the pictures of a reinforcement job: its curves, and the best and worst answers of a step."""
+    panel = desk.panel()
+    panel.get_by_role("button", name=re.compile("Open job reader")).first.click(timeout=60_000)
+    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    view = desk.page.get_by_role("main").get_by_role("region", name=re.compile("^Job reader"))
+    desk.command("application:toggle-left-area")
+    table = view.get_by_role("table", name="Rollouts")
+    expect(table.get_by_role("row").nth(1)).to_be_visible(timeout=60_000)
+    step = view.get_by_role("textbox", name=re.compile("Step, up to"))
+    step.fill("6")
+    step.press("Enter")
+    expect(table).to_have_attribute("data-step", "6")
+    for theme in ("Light", "Dark"):
+        desk.theme(theme)
+        desk.page.mouse.move(0, 0)
+        expect(view.locator(".scatterlayer .trace").first).to_be_visible(timeout=60_000)
+        view.screenshot(path=DOCS / f"rollouts-{theme.lower()}.png", animations="disabled")
 
 
 def take(desk: Desk) -> None:

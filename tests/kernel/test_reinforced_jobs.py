@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from tests.kernel.judge_server import Answer, JudgeServer
 
 import tunelab as tl
 from tunelab.jobs import journal as journals
@@ -143,3 +144,39 @@ def _until(condition: Callable[[], object], timeout: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to pass in time"
         time.sleep(0.05)
+
+
+def test_a_feedback_model_that_is_down_pauses_the_job_and_resume_goes_on(
+    workspace: Path, tiny: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "sk-secret")
+    server = JudgeServer(lambda number, asked: Answer(f'{{"reasoning": "{number}", "score": 0.{number % 10}}}'))
+    server.start()
+    prompt = tl.RewardPrompt.create("warm", "Is this warm? {{ prompt }} {{ completion }}")
+    reward = {"prompt": "warm", "model": "judge", "base_url": server.url, "api_key": "JUDGE_KEY", "retries": 0}
+    settings = {"max_steps": 1000, "eval_steps": 500}
+    try:
+        job = _customize(tiny, rows, reward, technique="rlaif", hyperparameters=settings)
+        _until(lambda: (job.view().step or 0) >= 2 or job.view().has_ended)
+        assert job.state == "running", job.logs()
+        server.stop()
+        _until(lambda: job.state == "paused" or job.view().has_ended)
+        step = job.folder.newest_step()
+        assert job.state == "paused", job.logs()
+        assert "The feedback model judge" in (job.view().reason or ""), job.view().reason
+        server.start()
+        job.resume()
+        _until(lambda: (job.view().step or 0) > (step or 0) + 1 or job.view().has_ended)
+        assert job.state == "running", job.logs()
+    finally:
+        server.stop()
+        job.cancel().wait(60, progress=False)
+    samples = [event for event in journals.read(job.folder.journal) if event["type"] == "sample"]
+    assert all(one["reward"] is not None for one in samples), "nothing was trained on that was not judged"
+    assert set(server.keys) == {"Bearer sk-secret"}
+    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments, f"tags.`tunelab.job` = '{job.id}'")
+    assert run.data.tags["tunelab.reward_prompt"] == str(prompt)
+    for path in (path for path in workspace.rglob("*") if path.is_file()):
+        assert b"sk-secret" not in path.read_bytes(), path

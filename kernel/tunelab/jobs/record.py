@@ -5,6 +5,7 @@ What is not there yet is in the job's journal and folder; it is sent, in order a
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,5 +135,6 @@ class Record:
 
 
 def _first_line(error: Any) -> str:
-    first = (str(error).strip().splitlines() or [""])[0][:300]
+    # The address of a server may have a password in it.
+    first = re.sub(r"//[^/\s]*@", "//", (str(error).strip().splitlines() or [""])[0])[:300]
     return first if isinstance(error, Error) else f"{type(error).__name__}: {first}"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
+from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.registry import prompts as index
 from tunelab.registry import store
 
 #: MLflow's names of reward prompts begin so.
 PREFIX = "tunelab.reward."
+#: A run's tag from which MLflow shows the prompts that were used.
+LINKED = "mlflow.linkedPrompts"
 
 
 def register(name: str, template: str) -> int:
@@ -24,19 +32,37 @@ def register(name: str, template: str) -> int:
     Error
         If MLflow refuses it or cannot be reached.
     """
+    # Somebody waits: of itself MLflow asks a server that is away for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
         return ensure(store.client(), name, template)
-    except (MlflowException, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise Error(f"MLflow did not take the reward prompt '{name}': {said}. It was not kept.") from error
+    except (MlflowException, OSError, SQLAlchemyError) as error:
+        # An address may have a password in it.
+        said = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0]).rstrip(".")
+        raise Error(
+            f"MLflow did not take the reward prompt '{name}', and it was not kept; create it again when MLflow does: "
+            f"{said}."
+        ) from error
 
 
 def ensure(client: MlflowClient, name: str, template: str) -> int:
     """Return the version of a prompt that has this text, made where there is none."""
-    for version in _versions(client, PREFIX + name):
-        if version.template == template:
-            return int(version.version)
-    return int(client.register_prompt(PREFIX + name, template, tags={"tunelab.kind": "reward"}).version)
+    # Two jobs that begin together would both make it.
+    with workspace.current().lock("mlflow-prompts"):
+        for version in _versions(client, PREFIX + name):
+            if version.template == template:
+                return int(version.version)
+        return int(client.register_prompt(PREFIX + name, template, tags={"tunelab.kind": "reward"}).version)
+
+
+def link(client: MlflowClient, run_id: str, used: Iterable[tuple[str, int]]) -> None:
+    """Have MLflow show prompts, by name and version, with a run.
+
+    `MlflowClient.link_prompt_version_to_run` sets the same tag, but looks for the run in the store of the process's
+    tracking URI instead of the client's own (MLflow 3.17).
+    """
+    linked = [{"name": PREFIX + name, "version": str(version)} for name, version in used]
+    client.set_tag(run_id, LINKED, json.dumps(linked))
 
 
 def rebuild_index() -> dict[str, int]:
@@ -48,21 +74,24 @@ def rebuild_index() -> dict[str, int]:
             at = version.creation_timestamp or 0
             created = dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="seconds")
             name = prompt.name.removeprefix(PREFIX)
-            found.append(index.Entry(name, int(version.version), str(version.template), created))
+            found.append(index.Entry(name, int(version.version), version.template, created))
     index.replace(found)
     return {"versions": len(found)}
 
 
 def _versions(client: MlflowClient, name: str) -> list[Any]:
-    """Return the versions of a prompt, the oldest first."""
+    """Return the versions of a prompt that are texts, the oldest first."""
     found: list[Any] = []
-    while True:
-        try:
-            version = client.get_prompt_version(name, len(found) + 1)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-                raise
-            version = None
-        if version is None:
-            return found
-        found.append(version)
+    token = None
+    try:
+        while True:
+            page = client.search_prompt_versions(name, page_token=token)
+            found += page
+            if not (token := page.token):
+                break
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+            raise
+    # MLflow's own pages also make prompts that are conversations.
+    texts = [version for version in found if isinstance(version.template, str)]
+    return sorted(texts, key=lambda version: int(version.version))

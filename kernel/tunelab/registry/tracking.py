@@ -218,14 +218,17 @@ class RunTracker:
     def _link_prompts(self, run_id: str) -> None:
         """Link the reward prompts' versions in MLflow; built-in ones come there with their first use."""
         given = self.spec.get("reward") or []
-        for part in given if isinstance(given, list) else [given]:
-            if "prompt" not in part:
-                continue
-            name = part["prompt"].partition("@")[0]
-            template = (self.folder.path / prompt_file(part["prompt"])).read_text(encoding="utf-8")
-            version = prompt_store.ensure(self.client, name, template)
-            self.client.set_tag(run_id, f"tunelab.reward_prompt.{name}", f"{prompt_store.PREFIX}{name}@{version}")
-            self.client.link_prompt_version_to_run(run_id, f"prompts:/{prompt_store.PREFIX}{name}/{version}")
+        parts = given if isinstance(given, list) else [given]
+        labels = list(dict.fromkeys(part["prompt"] for part in parts if "prompt" in part))
+        if not labels:
+            return
+        used = []
+        for label in labels:
+            name = label.partition("@")[0]
+            template = (self.folder.path / prompt_file(label)).read_text(encoding="utf-8")
+            used.append((name, prompt_store.ensure(self.client, name, template)))
+        self.client.set_tag(run_id, "tunelab.reward_prompt", ", ".join(labels))
+        prompt_store.link(self.client, run_id, used)
 
     def _reward_tags(self) -> dict[str, str]:
         """Return the digests of the reward's functions and prompts, by which they can be told to be the same."""

@@ -138,7 +138,7 @@ class _Child:
         self._replies, replies = os.pipe()
         os.set_blocking(self._requests, False)
         environment = {key: os.environ[key] for key in _SEEN if key in os.environ}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-P", callee.__file__, str(path), name, str(requests), str(replies)]
         try:
             self._process = subprocess.Popen(

@@ -113,9 +113,11 @@ class RewardPrompt:
             tree = _environment().parse(self.template)
             used = meta.find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
-            raise SpecError(f"{who}, line {error.lineno}: {error.message}.") from error
+            raise SpecError(f"{who}, line {error.lineno}: {_sentence(error.message)}") from error
         except TemplateError as error:
-            raise SpecError(f"{who}: {error}.") from error
+            raise SpecError(f"{who}: {_sentence(error)}") from error
+        if list(meta.find_referenced_templates(tree)):
+            raise SpecError(f"{who} takes in another template; a reward prompt is one text, so put that one's into it.")
         if "completion" not in used:
             raise SpecError(f"{who} has no {{{{ completion }}}}: the model would score without seeing the answer.")
         if columns is None:
@@ -142,10 +144,12 @@ class RewardPrompt:
             text: str = _environment().from_string(self.template).render(values)
             return text
         except TemplateError as error:
-            raise SpecError(f"The reward prompt '{self.name}' cannot be filled in: {error}.") from error
+            raise SpecError(f"The reward prompt '{self.name}' cannot be filled in: {_sentence(error)}") from error
         except Exception as error:
             # What a template's expressions do with a row's values: 1 / 0, or a method that is not there.
-            raise SpecError(f"The reward prompt '{self.name}' fails: {type(error).__name__}: {error}.") from error
+            raise SpecError(
+                f"The reward prompt '{self.name}' fails: {type(error).__name__}: {_sentence(error)}"
+            ) from error
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -187,20 +191,30 @@ class RewardPrompts(Sequence[RewardPrompt]):
         return table(self._rows())
 
 
-def reward_prompts() -> RewardPrompts:
-    """Return every version of every reward prompt: those that are built in, and yours."""
+def reward_prompts(refresh: bool = False) -> RewardPrompts:
+    """Return every version of every reward prompt: those that are built in, and yours.
+
+    With `refresh`, the workspace's index is first written anew from MLflow.
+    """
+    if refresh:
+        task.run("tunelab.registry.prompt_store:rebuild_index", {}, show="Reading MLflow")
     return RewardPrompts([prompt for name in names() for prompt in _kept(name)])
 
 
 def names() -> list[str]:
     """Return the names of all reward prompts."""
-    return [*_builtin(), *index.names()]
+    # MLflow has those that are built in too, once a job has used them.
+    return list(dict.fromkeys([*_builtin(), *index.names()]))
 
 
 def _kept(name: str) -> list[RewardPrompt]:
     if (template := _builtin().get(name)) is not None:
         return [RewardPrompt(name, 1, template)]
     return [RewardPrompt(one.name, one.version, one.template) for one in index.entries() if one.name == name]
+
+
+def _sentence(said: object) -> str:
+    return f"{str(said).rstrip('.')}."
 
 
 @cache
