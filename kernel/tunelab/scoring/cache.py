@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunelab import workspace
+from tunelab.errors import Error
 from tunelab.scoring.replies import Reply
 
 #: The oldest go where there are more bytes than this.
@@ -58,8 +59,10 @@ class Cache:
             return
         with self._open() as file, file:
             file.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", rows)
-            (size,) = file.execute("SELECT COALESCE(SUM(LENGTH(reply)), 0) FROM replies").fetchone()
-            if size > self._largest:
+            pages, free, size = (
+                file.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
+            )
+            if (pages - free) * size > self._largest:
                 (count,) = file.execute("SELECT COUNT(*) FROM replies").fetchone()
                 file.execute(
                     "DELETE FROM replies WHERE key IN (SELECT key FROM replies ORDER BY kept LIMIT ?)", (count // 2,)
@@ -70,11 +73,25 @@ class Cache:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            file = self._connect()
+            try:
+                yield file
+            finally:
+                file.close()
+        except sqlite3.Error as error:
+            raise Error(
+                f"The cache of feedback replies {self.path} cannot be used ({error}). Make room on the disk, or move "
+                "the file away: the replies are then asked for again."
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = sqlite3.connect(self.path, timeout=_PATIENCE_S)
         try:
             file.execute("PRAGMA journal_mode=WAL")
             file.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT, kept REAL)")
-            yield file
-        finally:
+        except BaseException:
             file.close()
+            raise
+        return file

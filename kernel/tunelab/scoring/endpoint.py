@@ -6,51 +6,66 @@ Where the endpoint tells the probabilities of its tokens, the score is their exp
 from __future__ import annotations
 
 import asyncio
-import json
-import math
+import concurrent.futures
+import contextlib
+import email.utils
 import os
 import random
 import re
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import openai
 
-from tunelab.scoring.replies import Reply, read
-from tunelab.scoring.score import Unreachable
+from tunelab.scoring.replies import Interrupted, Reply, expected, read, whole
 from tunelab.spec.rewards import FeedbackReward
 
+#: Part of what replies depend on: read in another way, the same reply has another score.
+_WAY = 1
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"reasoning": {"type": "string"}, "score": {"type": "number"}},
     "required": ["reasoning", "score"],
     "additionalProperties": False,
 }
-#: How the form of a reply is asked for, the strictest first; an endpoint that refuses one is asked by the next.
-_FORMATS: tuple[dict[str, Any], ...] = (
-    {"response_format": {"type": "json_schema", "json_schema": {"name": "score", "strict": True, "schema": SCHEMA}}},
-    {"response_format": {"type": "json_object"}},
-    {},
-)
-_LOGPROBS = {"logprobs": True, "top_logprobs": 10}
+_JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "score", "strict": True, "schema": SCHEMA}}
+#: What an endpoint may refuse to be asked for, in the order in which it is done without, and how it names it.
+_OPTIONS = {
+    "logprobs": "logprobs",
+    "json_schema": "json_schema|response_format",
+    "json_object": "json_object|response_format",
+    "seed": r"\bseed\b",
+    "temperature": "temperature",
+    "max_tokens": "max_completion_tokens",
+}
+#: The temperature of a reply to a text whose first reply cannot be read: at 0 it would be the same again.
+_ANOTHER = 0.7
 #: Pauses grow to this at most; a server may ask for so long.
 _LONGEST_PAUSE_S = 60.0
 #: Statuses that may pass.
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+#: So many requests in a row, or as many as are made at a time, fail before no more are made.
+_ENOUGH = 3
 
 
 class Refused(Exception):
-    """A request that was not answered, with a sentence why; `is_down` where no request would be."""
+    """A request that was not answered, with a sentence why.
 
-    def __init__(self, why: str, is_down: bool = False) -> None:
+    `concerns` says what that means: for this text alone, for now, or for every request to come.
+    """
+
+    def __init__(self, why: str, concerns: Literal["text", "now", "all"]) -> None:
         super().__init__(why)
-        self.is_down = is_down
+        self.concerns = concerns
 
 
 class Endpoint:
-    """Asks a model behind ``base_url`` for scores.
+    """Asks a model behind ``base_url`` for scores, from any thread.
 
     Parameters
     ----------
@@ -63,8 +78,9 @@ class Endpoint:
     def __init__(self, part: FeedbackReward, first_pause_s: float = 1.0) -> None:
         self.part = part
         self.first_pause_s = first_pause_s
-        self._format = 0
-        self._with_logprobs = True
+        self._left_out: frozenset[str] = frozenset()
+        #: A request was answered: what else is refused is the text's fault.
+        self._is_known = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunelab-feedback", daemon=True)
         self._thread.start()
@@ -72,186 +88,223 @@ class Endpoint:
     @property
     def identity(self) -> list[Any]:
         """What replies depend on besides the text."""
-        return ["endpoint", self.part.base_url, self.part.model, self.part.max_tokens, 1]
+        return ["endpoint", self.part.base_url, self.part.model, self.part.max_tokens, _WAY]
 
     def ask(self, texts: Sequence[str], seed: int = 0) -> list[Reply]:
         """Return a reply to each text, in order.
 
         Raises
         ------
-        Unreachable
-            If the endpoint refuses the key or the model, or answers nothing at all.
+        Interrupted
+            If the endpoint refuses the key or the model, or does not answer any more.
         """
-        return asyncio.run_coroutine_threadsafe(self._all(list(texts), seed), self._loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(self._all(list(texts), seed), self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise Interrupted(f"{self._who} was closed while it was asked.") from None
 
     def close(self) -> None:
         """End the requests that are on their way."""
+        if self._loop.is_closed():
+            return
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
+        self._loop.close()
+
+    async def _cancel(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _who(self) -> str:
+        return f"The feedback model {self.part.model} at {self.part.base_url}"
 
     async def _all(self, texts: list[str], seed: int) -> list[Reply]:
+        client = self._client()
         room = asyncio.Semaphore(self.part.concurrency)
-        client = openai.AsyncOpenAI(
-            base_url=self.part.base_url,
-            # Servers on one's own machine want none, and the client wants something.
-            api_key=os.environ.get(self.part.api_key) or "none",
-            max_retries=0,
-            timeout=self.part.timeout_s,
-        )
         failures: list[Refused] = []
+        in_a_row = 0
+        down: Refused | None = None
 
         async def one(text: str) -> Reply:
+            nonlocal in_a_row, down
             async with room:
-                if any(failure.is_down for failure in failures):
+                if down is not None:
                     return Reply(None, status="failed", problem="the endpoint cannot be asked")
                 try:
-                    return await self._patiently(client, text, seed)
+                    reply = await self._patiently(client, text, seed)
                 except Refused as error:
                     failures.append(error)
+                    in_a_row += error.concerns == "now"
+                    if error.concerns == "all" or in_a_row >= max(_ENOUGH, self.part.concurrency):
+                        down = down or error
                     return Reply(None, status="failed", problem=str(error))
+                in_a_row = 0
+                return reply
 
         try:
             replies = await asyncio.gather(*(one(text) for text in texts))
         finally:
             await client.close()
-        down = next((failure for failure in failures if failure.is_down), None)
-        if down is not None or (failures and len(failures) == len(texts)):
-            raise Unreachable(f"The feedback model {self.part.model} at {self.part.base_url} {down or failures[0]}.")
+        if failures and len(failures) == len(texts):
+            # One text alone may be one that is never answered: for that, a run is not held up for ever.
+            passing = any(error.concerns == "now" for error in failures)
+            down = down or (failures[0] if passing or (len(texts) > 1 and not self._is_known) else None)
+        if down is not None:
+            raise Interrupted(f"{self._who} {down}.", replies)
         return replies
+
+    def _client(self) -> openai.AsyncOpenAI:
+        key = self._key()
+        if not (key.isascii() and key.isprintable()):
+            # HTTP refuses it as well, and says it again.
+            raise Interrupted(
+                f"{self._who} cannot be asked: the key in the environment variable {self.part.api_key} has characters "
+                "that no key has, such as a line break."
+            )
+        try:
+            # The client takes any number for a port, and fails over it in the depths.
+            _ = urlsplit(self.part.base_url or "").port
+        except ValueError as error:
+            raise Interrupted(f"{self._who} cannot be asked: base_url is no address ({error}).") from None
+        # Servers on one's own machine want no key, and the client wants something.
+        return openai.AsyncOpenAI(
+            base_url=self.part.base_url, api_key=key or "none", max_retries=0, timeout=self.part.timeout_s
+        )
+
+    def _key(self) -> str:
+        return os.environ.get(self.part.api_key, "").strip()
 
     async def _patiently(self, client: openai.AsyncOpenAI, text: str, seed: int) -> Reply:
         pause = self.first_pause_s
         for attempt in range(self.part.retries + 1):
+            asked = None
             try:
                 return await self._once(client, text, seed)
             except openai.APIStatusError as error:
                 if error.status_code not in _PASSING:
                     raise self._refused(error) from None
                 why = f"answers with status {error.status_code}"
-                asked = _retry_after(error)
+                asked = _retry_after(error.response.headers.get("retry-after", ""))
             except openai.APITimeoutError:
-                why, asked = f"does not answer within {self.part.timeout_s:g} s", None
+                why = f"does not answer within {self.part.timeout_s:g} s"
             except openai.APIConnectionError as error:
-                why, asked = f"cannot be reached ({_cause(error)})", None
-            except (
-                openai.OpenAIError,
-                json.JSONDecodeError,
-                ValueError,
-                TypeError,
-                AttributeError,
-                IndexError,
-            ) as error:
-                why, asked = f"answers with what is no chat completion ({type(error).__name__})", None
+                cause = _cause(error)
+                why = f"cannot be reached ({' '.join(str(cause).split())[:120] or type(cause).__name__})"
+                if _is_final(cause):
+                    raise Refused(why, "all") from None
+            except (openai.OpenAIError, ValueError):
+                why = "answers with what is no chat completion"
             if attempt == self.part.retries:
-                tries = f"{attempt + 1} times" if attempt else "once"
-                raise Refused(f"{why}; it was asked {tries}")
+                raise Refused(f"{why}; it was asked {f'{attempt + 1} times' if attempt else 'once'}", "now")
             # Half of a pause is drawn, so that all that failed at once do not come again at once.
-            await asyncio.sleep(min(_LONGEST_PAUSE_S, asked if asked is not None else pause * random.uniform(0.5, 1.0)))
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, pause * random.uniform(0.5, 1.0) if asked is None else asked))
             pause *= 2
         raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, client: openai.AsyncOpenAI, text: str, seed: int) -> Reply:
-        begin = time.perf_counter()
-        chosen, with_logprobs = self._format, self._with_logprobs
-        asked: dict[str, Any] = {
-            "model": self.part.model,
-            "messages": [{"role": "user", "content": text}],
-            "temperature": 0.0,
-            "seed": seed,
-            "max_tokens": self.part.max_tokens,
-        }
         # The client's overloads do not know a mapping of settings.
         create: Any = client.chat.completions.create
-        try:
-            answer = await create(**asked, **_FORMATS[chosen], **(_LOGPROBS if with_logprobs else {}))
-        except (openai.BadRequestError, openai.UnprocessableEntityError):
-            # What it does not take is told in no common way: what is asked for beyond the text is left out in turn.
-            if with_logprobs:
-                self._with_logprobs = False
-            elif chosen < len(_FORMATS) - 1:
-                self._format = max(self._format, chosen + 1)
-            else:
-                raise
-            return await self._once(client, text, seed)
-        choice = answer.choices[0]
-        said = choice.message.content or ""
+        left_out = self._left_out
+        while True:
+            begin = time.perf_counter()
+            try:
+                answer = await create(**self._asked(text, seed, left_out))
+                break
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if self._is_known and left_out == self._left_out:
+                    raise
+                less = self._left_out if self._is_known else _less(left_out, error)
+                if less is None:
+                    raise
+                left_out = less
+        took = time.perf_counter() - begin
+        said, choice = _said(answer)
+        if not self._is_known:
+            # Only what was answered is known to be taken: a text that is too long is refused in every way.
+            self._left_out, self._is_known = left_out, True
         score, reasoning, problem = read(said)
-        if score is not None and choice.logprobs is not None and choice.logprobs.content:
-            score = expected(said, choice.logprobs.content, score)
+        if score is not None:
+            # Servers that call themselves compatible tell these in forms of their own.
+            with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
+                score = expected(said, choice.logprobs.content, score)
         if problem and choice.finish_reason == "length":
             problem = f"it was cut off at max_tokens ({self.part.max_tokens}): {problem}"
-        usage = answer.usage
-        return Reply(
-            score,
-            reasoning,
-            "scored" if score is not None else "unparsed",
-            problem,
-            said,
-            time.perf_counter() - begin,
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
-        )
+        status: Literal["scored", "unparsed"] = "unparsed" if score is None else "scored"
+        counts = [getattr(answer.usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens")]
+        return Reply(score, reasoning, status, problem, said, took, *counts)
+
+    def _asked(self, text: str, seed: int, left_out: frozenset[str]) -> dict[str, Any]:
+        asked: dict[str, Any] = {
+            "model": self.part.model,
+            "messages": [{"role": "user", "content": whole(text)}],
+            # Models that reason take it by another name only.
+            "max_completion_tokens" if "max_tokens" in left_out else "max_tokens": self.part.max_tokens,
+        }
+        if "temperature" not in left_out:
+            asked["temperature"] = _ANOTHER if seed else 0.0
+        if "seed" not in left_out:
+            asked["seed"] = seed
+        if "logprobs" not in left_out:
+            asked |= {"logprobs": True, "top_logprobs": 10}
+        if "json_schema" not in left_out:
+            asked["response_format"] = _JSON_SCHEMA
+        elif "json_object" not in left_out:
+            asked["response_format"] = {"type": "json_object"}
+        return asked
 
     def _refused(self, error: openai.APIStatusError) -> Refused:
-        """Return what a status means that does not pass, in words of our own: a body may repeat the key."""
-        code = error.status_code
+        """Return what a status means that does not pass."""
+        code, key = error.status_code, self._key()
         if code in (401, 403):
-            has = (
-                "does not take the key in" if os.environ.get(self.part.api_key) else "wants a key, and there is none in"
-            )
-            return Refused(f"{has} the environment variable {self.part.api_key} (status {code})", is_down=True)
+            has = "does not take the key in" if key else "wants a key, and there is none in"
+            return Refused(f"{has} the environment variable {self.part.api_key} (status {code})", "all")
         if code == 404:
-            return Refused("has no such model or no such address (status 404)", is_down=True)
-        return Refused(f"refuses the request (status {code})")
+            return Refused("has no such model or no such address (status 404)", "all")
+        said = error.body.get("message") if isinstance(error.body, dict) else None
+        # Some servers say the key again.
+        told = " ".join(str(said).replace(key or "none", "…").split())[:200] if isinstance(said, str) else ""
+        return Refused(f"refuses the request (status {code}{f': {told}' if told else ''})", "text")
 
 
-def expected(text: str, tokens: Sequence[Any], drawn: float) -> float:
-    """Return the expectation of the score over the likeliest tokens at its first differing digit.
-
-    Only a score of the form ``0.d``, ``1`` or ``0`` is graded so: the alternatives at that place are other digits.
-
-    Parameters
-    ----------
-    text
-        The reply.
-    tokens
-        Its tokens with their alternatives, as the API gives them.
-    drawn
-        The score that was read, which is returned where there are no alternatives.
-    """
-    found = list(re.finditer(r'"score"\s*:\s*(0\.|)(?=\d)', text))
-    if not found:
-        return drawn
-    place, fraction = found[-1].end(), found[-1][1] == "0."
-    offset = 0
-    for token in tokens:
-        begin, offset = offset, offset + len(token.token)
-        if not begin <= place < offset:
-            continue
-        if begin != place or not re.fullmatch(r"\d", token.token):
-            return drawn
-        total = weighted = 0.0
-        for other in token.top_logprobs:
-            if not re.fullmatch(r"\d", other.token):
-                continue
-            value = int(other.token) / 10 if fraction else float(other.token)
-            if 0.0 <= value <= 1.0:
-                total += math.exp(other.logprob)
-                weighted += math.exp(other.logprob) * value
-        # More digits after this one belong to what was drawn.
-        return weighted / total if total > 0.5 else drawn
-    return drawn
+def _less(left_out: frozenset[str], error: openai.APIStatusError) -> frozenset[str] | None:
+    """Return what to leave out next: what the endpoint names, else the next in order; None where all is left out."""
+    there = [name for name in _OPTIONS if name not in left_out]
+    named = [name for name in there if re.search(_OPTIONS[name], str(error.body))]
+    return left_out | {(named or there)[0]} if there else None
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
+def _said(answer: Any) -> tuple[str, Any]:
+    """Return a completion's text and choice; the client takes any JSON, and text too, for a completion."""
+    choices = getattr(answer, "choices", None)
+    choice: Any = choices[0] if isinstance(choices, list) and choices else None
+    if getattr(choice, "message", None) is None:
+        raise ValueError("no chat completion")
+    content = getattr(choice.message, "content", None)
+    return whole(content) if isinstance(content, str) else "", choice
+
+
+def _retry_after(said: str) -> float | None:
+    """Return the seconds that a server asks to be left alone, which it says by number or by date."""
+    if re.fullmatch(r"\d+(\.\d+)?", said):
+        return float(said)
     try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
     except ValueError:
         return None
 
 
-def _cause(error: openai.APIConnectionError) -> str:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return " ".join(str(cause).split())[:120] or type(cause).__name__
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_final(cause: BaseException) -> bool:
+    """Tell whether a connection will not come off later either: there is no such host, or it is not who it says."""
+    unknown = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+    return unknown or isinstance(cause, ssl.SSLCertVerificationError)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from tunelab.errors import SpecError
 from tunelab.scoring.cache import Cache
 from tunelab.scoring.prompts import RewardPrompt
-from tunelab.scoring.replies import Reply
+from tunelab.scoring.replies import Interrupted, Reply
 from tunelab.scoring.score import Case, Score
 from tunelab.spec.rewards import FeedbackReward
 
@@ -33,10 +33,10 @@ class Backend(Protocol):
 class Here:
     """A model on this machine, as a backend: `local.LocalModel`."""
 
-    def __init__(self, model: str, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, model: str, say: Callable[[str], None] = lambda _: None, device: str = "cpu") -> None:
         from tunelab.scoring.local import LocalModel
 
-        self._model = LocalModel(model, say=say)
+        self._model = LocalModel(model, device, say=say)
 
     @property
     def identity(self) -> list[Any]:
@@ -51,10 +51,10 @@ class Here:
         """Nothing was started."""
 
 
-def backend(part: FeedbackReward, say: Callable[[str], None] = lambda _: None) -> Backend:
-    """Return what a part of a reward asks."""
+def backend(part: FeedbackReward, say: Callable[[str], None] = lambda _: None, device: str = "cpu") -> Backend:
+    """Return what a part of a reward asks; a model of this machine is loaded onto `device`."""
     if part.base_url is None:
-        return Here(part.model, say)
+        return Here(part.model, say, device)
     from tunelab.scoring.endpoint import Endpoint
 
     return Endpoint(part)
@@ -68,7 +68,7 @@ class FeedbackScorer:
     """
 
     def __init__(self, prompt: RewardPrompt, part: FeedbackReward, asked: Backend, cache: Cache | None = None) -> None:
-        self.name = re.sub(r"\W", "_", prompt.name)
+        self.name = re.sub(r"[^A-Za-z0-9_]", "_", prompt.name)
         self.prompt = prompt
         self.part = part
         self.backend = asked
@@ -82,7 +82,7 @@ class FeedbackScorer:
 
         Raises
         ------
-        Unreachable
+        Interrupted
             If the feedback model cannot be asked.
         """
         texts: list[str | None] = []
@@ -95,16 +95,18 @@ class FeedbackScorer:
                 wrong[place] = str(error)
         wanted = list(dict.fromkeys(text for text in texts if text is not None))
         replies = self.cache.find(wanted)
-        self._counts["cached"] += len(replies)
-        self._counts["asked"] += len(wanted)
+        cached = len(replies)
         if new := [text for text in wanted if text not in replies]:
             found = self._ask(new, 0)
             if unread := [text for text in new if found[text].status == "unparsed"]:
-                found |= self._ask(unread, 1)
-            self.cache.keep(found)
+                # A reply that cannot be read says more than a request that failed afterwards.
+                again = self._ask(unread, 1)
+                found |= {text: reply for text, reply in again.items() if reply.status != "failed"}
             replies |= found
             self._counts["failures"] += sum(reply.status == "failed" for reply in found.values())
             self._counts["unparsed"] += sum(reply.status == "unparsed" for reply in found.values())
+        self._counts["cached"] += cached
+        self._counts["asked"] += len(wanted)
         return [
             Score(None, "invalid", note=wrong[place]) if text is None else _score(replies[text])
             for place, text in enumerate(texts)
@@ -134,13 +136,22 @@ class FeedbackScorer:
         self.backend.close()
 
     def _ask(self, texts: list[str], seed: int) -> dict[str, Reply]:
-        replies = self.backend.ask(texts, seed)
+        try:
+            return self._noted(texts, self.backend.ask(texts, seed))
+        except Interrupted as error:
+            # What was replied until then is not asked, and paid, again.
+            self._noted(texts[: len(error.replies)], error.replies)
+            raise
+
+    def _noted(self, texts: list[str], replies: list[Reply]) -> dict[str, Reply]:
         for reply in replies:
             if reply.status != "failed":
                 self._latencies.append(reply.latency_s)
             self._tokens[0] += reply.tokens_in
             self._tokens[1] += reply.tokens_out
-        return dict(zip(texts, replies, strict=True))
+        found = dict(zip(texts, replies, strict=True))
+        self.cache.keep(found)
+        return found
 
 
 def _score(reply: Reply) -> Score:

@@ -117,26 +117,26 @@ def expected(text: str, tokens: Sequence[Any], drawn: float) -> float:
     found = re.search(r'"score"\s*:\s*"?([01])(?:\.(\d+))?(?![\d.])(?!.*"score"\s*:)', text, re.DOTALL)
     if found is None or (found[1] == "1" and found[2]):
         return drawn
-    units = _alternatives(text, tokens, found.start(1))
+    _, units = _alternatives(text, tokens, found.start(1))
     zero, one = units.get("0", 0.0), units.get("1", 0.0)
     if not found[2]:
         return one / (zero + one) if zero + one > 0.5 else drawn
-    fractions = _alternatives(text, tokens, found.start(2))
+    chosen, fractions = _alternatives(text, tokens, found.start(2))
     total = sum(fractions.values())
     graded = drawn
     if total > 0.5:
         # A token may be the first of several digits: of the one that was drawn, the others are known.
-        value = {digits: drawn if found[2].startswith(digits) else float(f"0.{digits}") for digits in fractions}
+        value = {digits: drawn if digits == chosen else float(f"0.{digits}") for digits in fractions}
         graded = sum(share * value[digits] for digits, share in fractions.items()) / total
     return (zero * graded + one) / (zero + one) if zero + one > 0.5 else graded
 
 
-def _alternatives(text: str, tokens: Sequence[Any], place: int) -> dict[str, float]:
-    """Return the probabilities of the digits that a token at a place of the text might have been."""
+def _alternatives(text: str, tokens: Sequence[Any], place: int) -> tuple[str, dict[str, float]]:
+    """Return the token at a place of the text, and the probabilities of the digits that it might have been."""
     wanted, end = len(text[:place].encode()), 0
     pieces = [bytes(token.bytes) if token.bytes is not None else token.token.encode() for token in tokens]
     if not b"".join(pieces).startswith(text.encode()):
-        return {}
+        return "", {}
     for token, piece in zip(tokens, pieces, strict=True):
         begin, end = end + len(piece) - len(piece.lstrip()), end + len(piece)
         if begin == wanted:
@@ -144,8 +144,8 @@ def _alternatives(text: str, tokens: Sequence[Any], place: int) -> dict[str, flo
             for other in token.top_logprobs or []:
                 if re.fullmatch(r"[0-9]+", digits := other.token.strip()):
                     found[digits] = found.get(digits, 0.0) + math.exp(other.logprob)
-            return found
-    return {}
+            return token.token.strip(), found
+    return "", {}
 
 
 def _in_json(text: str) -> tuple[list[dict[str, Any]], str]:

@@ -11,6 +11,10 @@ from tunelab.scoring.score import Case, Score, Scorer
 from tunelab.spec.rewards import FeedbackReward, FunctionReward, PresetReward, RewardPart, part_name
 
 
+#: Metrics of feedback models that add up.
+_COUNTS = frozenset({"feedback/cost", "feedback/failures", "feedback/unparsed"})
+
+
 class Reward:
     """Scores answers by several scorers.
 
@@ -47,7 +51,12 @@ class Reward:
 
     def metrics(self) -> dict[str, float]:
         """Return what the scorers have to tell since the last call."""
-        return {key: value for scorer in self.scorers for key, value in scorer.metrics().items()}
+        told: dict[str, list[float]] = {}
+        for scorer in self.scorers:
+            for key, value in scorer.metrics().items():
+                told.setdefault(key, []).append(value)
+        # Of several feedback models what is counted adds up.
+        return {key: sum(values) / (1 if key in _COUNTS else len(values)) for key, values in told.items()}
 
     def close(self) -> None:
         """End what the scorers have started."""
@@ -73,7 +82,7 @@ class Reward:
         return Score(total, "scored", parts, note)
 
 
-def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None]) -> Reward:
+def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None], device: str = "cpu") -> Reward:
     """Return the reward that a resolved spec asks for.
 
     Parameters
@@ -84,9 +93,11 @@ def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None])
         Where the functions' sources and the reward prompts lie.
     say
         Told what is being loaded.
+    device
+        Where a feedback model of this machine runs, as torch calls it.
     """
     names = part_names(parts)
-    scorers = [_scorer(part, name, folder, say) for part, name in zip(parts, names, strict=True)]
+    scorers = [_scorer(part, name, folder, say, device) for part, name in zip(parts, names, strict=True)]
     return Reward(scorers, [part.weight for part in parts])
 
 
@@ -119,11 +130,11 @@ class _Named:
         self._scorer.close()
 
 
-def _scorer(part: RewardPart, name: str, folder: Path, say: Callable[[str], None]) -> Scorer:
-    return _Named(_made(part, folder, say), name)
+def _scorer(part: RewardPart, name: str, folder: Path, say: Callable[[str], None], device: str) -> Scorer:
+    return _Named(_made(part, folder, say, device), name)
 
 
-def _made(part: RewardPart, folder: Path, say: Callable[[str], None]) -> Scorer:
+def _made(part: RewardPart, folder: Path, say: Callable[[str], None], device: str) -> Scorer:
     if isinstance(part, FunctionReward):
         from tunelab.scoring.calls import FunctionScorer
 
@@ -138,4 +149,4 @@ def _made(part: RewardPart, folder: Path, say: Callable[[str], None]) -> Scorer:
 
     label, _, version = part.prompt.partition("@")
     template = (folder / prompt_file(part.prompt)).read_text(encoding="utf-8")
-    return FeedbackScorer(RewardPrompt(label, int(version), template), part, backend(part, say))
+    return FeedbackScorer(RewardPrompt(label, int(version), template), part, backend(part, say, device))

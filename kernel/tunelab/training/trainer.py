@@ -153,7 +153,7 @@ def _reinforced(
     trainer.rows = reinforce.rows_of(spec)
     spec = settle.kernels(trainer, spec, say)
     spec = settle.checkpointing(trainer, spec, say)
-    trainer.reward = rewards.build(parts, files, say)
+    trainer.reward = rewards.build(parts, files, say, str(trainer.model.device))
     trainer.spec = spec
     return trainer
 
