@@ -10,7 +10,6 @@ from tunelab.registry.prompts import prompt_file
 from tunelab.scoring.score import Case, Score, Scorer
 from tunelab.spec.rewards import FeedbackReward, FunctionReward, PresetReward, RewardPart, part_name
 
-
 #: Metrics of feedback models that add up.
 _COUNTS = frozenset({"feedback/cost", "feedback/failures", "feedback/unparsed"})
 
