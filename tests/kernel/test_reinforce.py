@@ -404,6 +404,16 @@ def test_batches_are_whole_groups(given: dict[str, Any], rows: int, batch: int, 
     assert windows.window(merged) == window
 
 
+@pytest.mark.parametrize(("rows", "each", "size"), [(132, 1, 27), (64, 1, 32), (5, 1, 5), (33, 4, 28), (40, 4, 32)])
+def test_held_out_batches_are_alike(rows: int, each: int, size: int) -> None:
+    merged = {
+        "num_generations": 8, "per_device_train_batch_size": 16, "gradient_accumulation_steps": 2,
+        "per_device_eval_batch_size": 32, "num_generations_eval": each,
+    }  # fmt: skip
+    windows.settle({}, merged, 100, rows)
+    assert merged["per_device_eval_batch_size"] == size
+
+
 @pytest.mark.parametrize(
     ("given", "rows", "message"),
     [

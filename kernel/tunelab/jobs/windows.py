@@ -49,6 +49,10 @@ def settle(given: dict[str, Any], merged: dict[str, Any], train_rows: int, eval_
                     f"be a multiple of num_generations_eval ({each})."
                 )
             merged["per_device_eval_batch_size"] = each * max(1, merged["per_device_eval_batch_size"] // each)
+        if "per_device_eval_batch_size" not in given:
+            # TRL's held-out figures are means over batches: those of one size count alike.
+            prompts = merged["per_device_eval_batch_size"] // each
+            merged["per_device_eval_batch_size"] = each * math.ceil(eval_rows / math.ceil(eval_rows / prompts))
     every = window(merged)
     if isinstance(save := given.get("save_steps"), int) and save % every:
         raise SpecError(
