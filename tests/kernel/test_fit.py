@@ -243,8 +243,8 @@ def test_tokens_of_a_step_are_those_that_are_computed(
         return
     seen: list[int] = []
 
-    def counted(*given: Any) -> Any:
-        made = pack(*given)
+    def counted(*given: Any, **more: Any) -> Any:
+        made = pack(*given, **more)
         seen.append(made.tokens)
         return made
 

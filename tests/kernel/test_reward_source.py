@@ -21,6 +21,8 @@ Cell = Callable[..., Any]
 @pytest.fixture
 def cell() -> Iterator[Cell]:
     """Runs code as cells of a notebook, and returns what `reward` then is."""
+    # A shell puts a module of its own in the place of the program's.
+    main = sys.modules["__main__"]
     shell = InteractiveShell.instance()
     shell.reset(new_session=False)
 
@@ -32,6 +34,7 @@ def cell() -> Iterator[Cell]:
     yield run
     shell.reset(new_session=False)
     InteractiveShell.clear_instance()
+    sys.modules["__main__"] = main
 
 
 def alone(text: str, folder: Path) -> Any:
@@ -75,7 +78,42 @@ TAKEN = {
          "def base(completion):\n    return 1.0", "def reward(completion):\n    return twice(base)(completion)"],
         ["x"], 2.0,
     ),
+    "a decorator above it": (
+        ["import functools", "def twice(function):\n    @functools.wraps(function)\n"
+         "    def inner(*given):\n        return 2 * function(*given)\n    return inner",
+         "@twice\ndef reward(completion):\n    return 1.0"],
+        ["x"], 2.0,
+    ),
+    "a decorator above a helper": (
+        ["import functools", "@functools.lru_cache(maxsize=None)\ndef length(text):\n    return len(text)",
+         "def reward(completion):\n    return length(completion)"],
+        ["abc"], 3,
+    ),
+    "what an import gave that has no name": (
+        ["from math import pi\nfrom re import IGNORECASE as I", "def reward(completion):\n    return pi + I"],
+        ["x"], 3.141592653589793 + 2,
+    ),
+    "a display": (["def reward(completion):\n    display\n    return 1.0"], ["x"], 1.0),
+    "fields of a model": (
+        ["from typing import Optional\nfrom pydantic import BaseModel", "class Item(BaseModel):\n    n: int",
+         "class Answer(BaseModel):\n    items: list[Item]\n    note: Optional[str] = None",
+         "def reward(completion):\n    return Answer.model_validate_json(completion).items[0].n"],
+        ['{"items": [{"n": 7}]}'], 7,
+    ),
+    "an enumeration": (
+        ["import enum", "class Mark(enum.Enum):\n    GOOD = 3", "def reward(completion):\n    return Mark.GOOD.value"],
+        ["x"], 3,
+    ),
+    "a class without methods, as it was last run": (
+        ["from typing import NamedTuple",
+         *(f"class Found(NamedTuple):\n    score: int = {n}" for n in (1, 2, 1)),
+         "def reward(completion):\n    return Found().score"],
+        ["x"], 1,
+    ),
     "in an if": (["if True:\n    def reward(completion):\n        return 1.5"], ["x"], 1.5),
+    "in an if, with a text of several lines": (
+        ["if True:\n    def reward(completion):\n        return len('''\nleft\n      in''')"], ["x"], 14,
+    ),
     "annotations that mean nothing elsewhere": (
         ["class Row: pass", "def reward(completion: Row) -> 'Row':\n    kept: Row = 4\n    return kept"], ["x"], 4,
     ),
@@ -116,6 +154,25 @@ REFUSED = {
     "a closure": (
         ["def make(k):\n    def reward(completion):\n        return k\n    return reward", "reward = make(1)"],
         "leans on 'k' of the function that it was defined in",
+    ),
+    "a helper that was defined again": (
+        ["def h():\n    return 1", "old = h", "def h():\n    return 2",
+         "def reward(completion):\n    return h() + old()"],
+        "leans on the notebook's 'old'",
+    ),
+    "wrapped by a call": (
+        ["import functools\ndef twice(f):\n    @functools.wraps(f)\n    def inner(completion):\n"
+         "        return 2 * f(completion)\n    return inner",
+         "def base(completion):\n    return 1.0", "reward = twice(base)"],
+        "The reward 'base' was wrapped by a call, which its source does not tell.",
+    ),
+    "a helper wrapped by a call": (
+        ["import functools\ndef f(completion):\n    return 1.0\nf = functools.lru_cache(f)",
+         "def reward(completion):\n    return f(completion)"],
+        "leans on the notebook's 'f'",
+    ),
+    "a name that an import once had": (
+        ["from math import pi", "pi = 3", "def reward(completion):\n    return pi"], "leans on the notebook's 'pi'",
     ),
     "a lambda": (["reward = lambda completion: 1.0"], "A reward cannot be a lambda"),
     "a partial": (

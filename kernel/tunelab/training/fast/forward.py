@@ -108,8 +108,12 @@ def accelerate(
     _refuse_by_config(model)
     head = functools.partial(head_of, temperature=temperature)
     head(model)
-    layout = functools.partial(pack, pairs=pairs, groups=groups)
-    layout_from = functools.partial(layout, share_from=share_from)
+
+    def layout(
+        ids: Tensor, labels: Tensor, mask: Tensor | None, positions: Tensor | None, least: int = share_from
+    ) -> Row:
+        return pack(ids, labels, mask, positions, pairs=pairs, share_from=least, groups=groups)
+
     trls = model.forward
     usual = model.config._attn_implementation
     work = Work()
@@ -122,10 +126,10 @@ def accelerate(
             _attend_by(self, usual)
             return trls(*args, **kwargs)
         _attend_by(self, attention.NAME)
-        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, layout_from, work, head)
+        return _fast(self, kwargs, () if _only_log_probs else fields, pairs, layout, work, head)
 
     try:
-        _try(model, trls, fields, pairs, functools.partial(layout, share_from=2), head)
+        _try(model, trls, fields, pairs, functools.partial(layout, least=2), head)
     finally:
         _attend_by(model, usual)
     model.forward = types.MethodType(forward, model)
