@@ -98,6 +98,7 @@ UNREAD = {
     "a truth": ('{"score": true}', "its score is true, and no number"),
     "nothing": ('{"score": null}', "its score is null, and no number"),
     "a list": ('{"score": [1]}', "its score is [1], and no number"),
+    "a number of Python's": ('{"score": "0_1"}', 'its score is "0_1", and no number'),
     "numbers of other things": ("It has 3 errors and 2 typos.", "it has no score"),
 }
 
@@ -186,6 +187,7 @@ def test_what_could_not_be_read_or_asked_is_not_kept(workspace: Path, judge: Cal
     [
         (Answer(status=401), "does not take the key in the environment variable JUDGE_KEY (status 401)"),
         (Answer(status=404), "has no such model or no such address (status 404)"),
+        (Answer(status=402), "wants to be paid first: the account has no credit left (status 402)"),
         (Answer(status=503), "answers with status 503; it was asked 2 times"),
         (Answer(body="<html>", headers={"content-type": "text/html"}), "answers with what is no chat completion"),
     ],
@@ -356,6 +358,37 @@ def test_an_endpoint_that_goes_away_half_way_is_not_asked_on_and_what_it_said_is
     assert {score.value for score in judged.score(CASES)} == {0.5}
     assert len(server.requests) == 11
     assert judged.metrics()["feedback/cached"] == 3 / 8
+    judged.close()
+
+
+@pytest.mark.parametrize("status", [402, 405, 410, 429, 500, 507, 520, 529])
+def test_an_endpoint_that_answers_no_more_stops_the_run_whatever_status_it_says_so_with(
+    workspace: Path, judge: Callable[..., JudgeServer], status: int
+) -> None:
+    server = judge(lambda n, _: GOOD if n <= 4 else Answer(status=status))
+    judged = scorer(server, concurrency=2, retries=1)
+    assert {score.value for score in judged.score(CASES[:4])} == {0.5}
+    with pytest.raises(Unreachable, match=rf"status {status}\b"):
+        judged.score(CASES[4:])
+    judged.close()
+
+
+def test_a_status_of_a_host_s_own_may_pass(workspace: Path, judge: Callable[..., JudgeServer]) -> None:
+    judged = scorer(judge(lambda n, _: Answer(status=529) if n == 1 else GOOD))
+    assert judged.score(CASES[:1])[0].value == 0.5
+    assert judged.metrics()["feedback/failures"] == 0
+    judged.close()
+
+
+@pytest.mark.parametrize("usage", ['{"prompt_tokens": "12", "completion_tokens": {}}', "null", "[]"])
+def test_tokens_that_are_not_told_as_numbers_cost_nothing(
+    workspace: Path, judge: Callable[..., JudgeServer], usage: str
+) -> None:
+    message = '{"role": "assistant", "content": "{\\"score\\": 0.5}"}'
+    body = f'{{"choices": [{{"index": 0, "finish_reason": "stop", "message": {message}}}], "usage": {usage}}}'
+    judged = scorer(judge(lambda *_: Answer(body=body)), price_in=1.0)
+    assert judged.score(CASES[:1])[0].value == 0.5
+    assert judged.metrics()["feedback/cost"] == 0
     judged.close()
 
 

@@ -119,6 +119,7 @@ REFUSED = {
     ),
     "not closed": ("{{ completion }}\n{% for a in b %}", "line 2: Unexpected end of template."),
     "blind": ("Score {{ prompt }}", "has no {{ completion }}: the model would score without seeing the answer."),
+    "nested": ("{{ completion }}{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "has expressions nested too deeply"),
     "too long": ("{{ completion }}" + "x" * 100_000, "has 100,016 characters; 100,000 are the most."),
 }
 
@@ -158,6 +159,15 @@ def test_what_is_not_there_is_said_with_what_is(workspace: Path) -> None:
         tl.RewardPrompt.get("helpfull")
     with pytest.raises(tl.SpecError, match="'helpful' has no version 3; it has 1"):
         tl.RewardPrompt.get("helpful@3")
+    with pytest.raises(tl.SpecError, match="named NAME or NAME@VERSION, and got int"):
+        tl.RewardPrompt.get(3)  # type: ignore[arg-type]
+
+
+def test_an_index_that_cannot_be_read_is_refused_with_what_to_do(workspace: Path) -> None:
+    assert len(tl.reward_prompts()) == 5
+    (workspace / "prompts.json").write_text("{cut", encoding="utf-8")
+    with pytest.raises(tl.Error, match=r"prompts\.json cannot be read .*reward_prompts\(refresh=True\)"):
+        tl.reward_prompts()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunelab import workspace
+from tunelab.errors import Error
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,11 @@ def _read() -> list[dict[str, Any]]:
     path = _path()
     if not path.is_file():
         return []
-    loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["prompts"]
+    try:
+        loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["prompts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Error(
+            f"The index of reward prompts {path} cannot be read ({error}). Write it anew from MLflow: "
+            "tl.reward_prompts(refresh=True)."
+        ) from error
     return loaded

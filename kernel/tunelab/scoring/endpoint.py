@@ -47,8 +47,8 @@ _OPTIONS = {
 _ANOTHER = 0.7
 #: Pauses grow to this at most; a server may ask for so long.
 _LONGEST_PAUSE_S = 60.0
-#: Statuses that may pass.
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+#: Statuses that may pass, beside all from 500 on: hosts have their own there, such as 529 for too much to do.
+_PASSING = frozenset({408, 409, 425, 429})
 #: So many requests in a row, or as many as are made at a time, fail before no more are made.
 _ENOUGH = 3
 
@@ -186,7 +186,7 @@ class Endpoint:
             try:
                 return await self._once(client, text, seed)
             except openai.APIStatusError as error:
-                if error.status_code not in _PASSING:
+                if error.status_code < 500 and error.status_code not in _PASSING:
                     raise self._refused(error) from None
                 why = f"answers with status {error.status_code}"
                 asked = _retry_after(error.response.headers.get("retry-after", ""))
@@ -235,7 +235,7 @@ class Endpoint:
         if problem and choice.finish_reason == "length":
             problem = f"it was cut off at max_tokens ({self.part.max_tokens}): {problem}"
         status: Literal["scored", "unparsed"] = "unparsed" if score is None else "scored"
-        counts = [getattr(answer.usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens")]
+        counts = [_count(answer, name) for name in ("prompt_tokens", "completion_tokens")]
         return Reply(score, reasoning, status, problem, said, took, *counts)
 
     def _asked(self, text: str, seed: int, left_out: frozenset[str]) -> dict[str, Any]:
@@ -263,11 +263,13 @@ class Endpoint:
         if code in (401, 403):
             has = "does not take the key in" if key else "wants a key, and there is none in"
             return Refused(f"{has} the environment variable {self.part.api_key} (status {code})", "all")
-        if code == 404:
-            return Refused("has no such model or no such address (status 404)", "all")
+        if code == 402:
+            return Refused("wants to be paid first: the account has no credit left (status 402)", "all")
+        if code in (404, 405, 410):
+            return Refused(f"has no such model or no such address (status {code})", "all")
         said = error.body.get("message") if isinstance(error.body, dict) else None
         # Some servers say the key again.
-        told = " ".join(str(said).replace(key or "none", "…").split())[:200] if isinstance(said, str) else ""
+        told = " ".join((said.replace(key, "…") if key else said).split())[:200] if isinstance(said, str) else ""
         return Refused(f"refuses the request (status {code}{f': {told}' if told else ''})", "text")
 
 
@@ -286,6 +288,12 @@ def _said(answer: Any) -> tuple[str, Any]:
         raise ValueError("no chat completion")
     content = getattr(choice.message, "content", None)
     return whole(content) if isinstance(content, str) else "", choice
+
+
+def _count(answer: Any, name: str) -> int:
+    """Return a number of tokens, or 0 where it is not told, or is no number."""
+    count = getattr(getattr(answer, "usage", None), name, None)
+    return count if isinstance(count, int) else 0
 
 
 def _retry_after(said: str) -> float | None:

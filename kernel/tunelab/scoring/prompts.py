@@ -78,6 +78,8 @@ class RewardPrompt:
         SpecError
             If there is none.
         """
+        if not isinstance(label, str):
+            raise SpecError(f"A reward prompt is named NAME or NAME@VERSION, and got {type(label).__name__}.")
         name, at, version = label.partition("@")
         found = _kept(name)
         if not found:
@@ -116,6 +118,8 @@ class RewardPrompt:
             raise SpecError(f"{who}, line {error.lineno}: {_sentence(error.message)}") from error
         except TemplateError as error:
             raise SpecError(f"{who}: {_sentence(error)}") from error
+        except RecursionError as error:
+            raise SpecError(f"{who} has expressions nested too deeply; make them simpler.") from error
         if list(meta.find_referenced_templates(tree)):
             raise SpecError(f"{who} takes in another template; a reward prompt is one text, so put that one's into it.")
         if "completion" not in used:

@@ -178,7 +178,9 @@ def _valid(score: Any, low: float, high: float, labels: Mapping[str, float] | No
         if (value := known.get(score.strip().lower())) is not None:
             return value, ""
     try:
-        number = math.nan if isinstance(score, bool) or score is None else float(score)
+        # Python's own numbers have forms that no reply means: 0_1, and digits of other scripts.
+        is_none = isinstance(score, bool) or (isinstance(score, str) and not re.fullmatch(r"[-+.\deE\s]+", score, re.A))
+        number = math.nan if is_none else float(score)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
