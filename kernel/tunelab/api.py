@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from tunelab import recipes, task, workspace
+from tunelab import bench, recipes, task, workspace
 from tunelab.answers import Answers
 from tunelab.bench import RewardReport
 from tunelab.data import Dataset, datasets
@@ -176,15 +176,10 @@ def try_reward(
 def _score_given(
     reward: Any, completions: Any, labels: Any, technique: str, namespace: dict[str, Any] | None
 ) -> RewardReport:
-    rows = completions.to_dict("records") if hasattr(completions, "to_dict") else list(completions)
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, Mapping) or not isinstance(row.get("completion"), str):
-            raise SpecError(f"completions, row {number}: it needs a text 'completion'.")
-    if not rows:
-        raise SpecError("completions is empty.")
+    rows = bench.given(completions)
     data = {"name": "try", "model": "none", "technique": technique, "dataset": "none", "reward": reward}
     functions = rewarding.take(data, namespace)
-    parts, files = rewarding.resolve_for(load.customize(data), [dict(row) for row in rows], "completions", functions)
+    parts, files = rewarding.resolve_for(load.customize(data), rows, "completions", functions)
     scored = task.run(
         "tunelab.training.bench:score",
         {

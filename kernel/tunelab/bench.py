@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import statistics
 from collections import defaultdict
@@ -10,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunelab.errors import SpecError
+from tunelab.data import reading
+from tunelab.errors import DataError, SpecError
 from tunelab.tables import table
 
 #: Beyond these shares a report warns.
@@ -80,15 +82,18 @@ class RewardReport:
 
     @property
     def spread(self) -> float:
-        """The mean standard deviation of the rewards within a prompt, from which a policy learns."""
-        spreads = [statistics.pstdev(found) for found in self._by_group() if found]
+        """The mean standard deviation of the rewards within a prompt, from which a policy learns; NaN as `flat`."""
+        spreads = [statistics.pstdev(found) for found in self._compared()]
         return statistics.fmean(spreads) if spreads else math.nan
 
     @property
     def flat(self) -> float:
-        """The share of prompts whose answers all have the same reward: they teach nothing."""
-        found = self._by_group()
-        return sum(len(set(rewards)) < 2 for rewards in found) / len(found)
+        """The share of prompts whose answers all have the same reward: they teach nothing.
+
+        Of the prompts with two rewards at least, since one has nothing to be compared with; NaN where there are none.
+        """
+        found = self._compared()
+        return sum(len(set(rewards)) < 2 for rewards in found) / len(found) if found else math.nan
 
     @property
     def scored(self) -> float:
@@ -127,17 +132,17 @@ class RewardReport:
     def warnings(self) -> list[str]:
         """What speaks against training with this reward, as sentences."""
         found = []
-        groups = len(self.groups)
         if self.scored == 0:
             found.append("No answer has a reward: nothing can be learned.")
         elif self.scored < 1 - _MISSING:
             found.append(f"{1 - self.scored:.0%} of the answers have no reward.")
-        if self.flat == 1.0 and self.rewards:
+        if self.flat == 1.0:
             found.append("Within every prompt all answers have the same reward: nothing can be learned from it.")
-        elif self.flat >= _FLAT and self.rewards:
+        elif self.flat >= _FLAT:
             found.append(
-                f"{self.flat:.0%} of the {groups} prompts teach nothing: all their answers have the same reward. "
-                "Prompts that are neither too easy nor too hard, a graded reward or more answers each would help."
+                f"{self.flat:.0%} of the {len(self._compared())} prompts teach nothing: all their answers have the "
+                "same reward. Prompts that are neither too easy nor too hard, a graded reward or more answers each "
+                "would help."
             )
         if self.rewards and set(self.rewards) <= {0.0, 1.0}:
             if self.mean > _ALL_RIGHT:
@@ -160,6 +165,7 @@ class RewardReport:
         found = [("answers", f"{len(self.samples)} to {len(self.groups)} prompts")]
         if self.rewards:
             found.append(("reward", f"{self.mean:.3f} ± {self.std:.3f}  {_histogram(self.rewards)}"))
+        if self._compared():
             found.append(("within a prompt", f"± {self.spread:.3f}; {self.flat:.0%} of the prompts teach nothing"))
         for name in sorted({name for one in self.samples for name in one["parts"]}):
             values = [one["parts"][name] for one in self.samples if name in one["parts"]]
@@ -199,8 +205,10 @@ class RewardReport:
         ]
         return pd.DataFrame(rows)
 
-    def _by_group(self) -> list[list[float]]:
-        return [[one["reward"] for one in group if one["reward"] is not None] for group in self.groups]
+    def _compared(self) -> list[list[float]]:
+        """Return the rewards of each prompt that has several."""
+        found = ([one["reward"] for one in group if one["reward"] is not None] for group in self.groups)
+        return [rewards for rewards in found if len(rewards) > 1]
 
     def _extremes(self) -> list[tuple[str, Mapping[str, Any]]]:
         there = [one for one in self.samples if one["reward"] is not None]
@@ -236,6 +244,53 @@ class RewardReport:
         )
 
 
+def given(completions: Any) -> list[dict[str, Any]]:
+    """Return the rows of answers to be scored, as JSON can carry them to the process that scores.
+
+    Parameters
+    ----------
+    completions
+        A DataFrame, a `datasets.Dataset`, or mappings; each row with completion, and maybe a prompt.
+
+    Raises
+    ------
+    SpecError
+        If they are no rows, or a cell is nothing that a reward can read; the message names row and column.
+    """
+    if not reading.is_table(completions):
+        if isinstance(completions, (str, bytes, Mapping)) or not hasattr(completions, "__iter__"):
+            raise SpecError("completions is to be a DataFrame or a list of rows, each with 'completion'.")
+        completions = list(completions)
+        for number, row in enumerate(completions, 1):
+            if not isinstance(row, Mapping):
+                raise SpecError(f"completions, row {number}: it needs a text 'completion'.")
+    try:
+        rows = list(reading.read_table(completions))
+    except DataError as error:
+        raise SpecError(f"completions: {error}") from error
+    if not rows:
+        raise SpecError("completions is empty.")
+    return [_given(row, number) for number, row in enumerate(rows, 1)]
+
+
+def _given(row: dict[str, Any], number: int) -> dict[str, Any]:
+    if not isinstance(row.get("completion"), str):
+        raise SpecError(f"completions, row {number}: it needs a text 'completion'.")
+    prompt = "" if row.get("prompt") is None else row["prompt"]
+    turns = isinstance(prompt, list) and bool(prompt) and all(isinstance(turn, Mapping) for turn in prompt)
+    if not isinstance(prompt, str) and not turns:
+        raise SpecError(f"completions, row {number}: 'prompt' is to be a text or a list of messages.")
+    for name, cell in row.items():
+        try:
+            json.dumps(cell)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SpecError(
+                f"completions, row {number}: '{name}' has a value of type {type(cell).__name__}, which a reward cannot "
+                "be given. Make it a text, a number, or lists and mappings of them."
+            ) from error
+    return row | {"prompt": prompt} if "prompt" in row else row
+
+
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Return the rank correlation of two series, ties by their mean rank; None where one does not vary."""
     if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
@@ -256,9 +311,12 @@ def _ranks(values: Sequence[float]) -> list[float]:
 def _labels(labels: Any, samples: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     if labels is None:
         return {}
-    if hasattr(labels, "to_dict") and hasattr(labels, "columns"):
-        labels = labels.to_dict("records")
-    labels = list(labels)
+    if reading.is_table(labels):
+        labels = list(reading.read_table(labels))
+    elif isinstance(labels, (str, bytes, Mapping)) or not hasattr(labels, "__iter__"):
+        raise SpecError("labels is to be a list of numbers, or rows with completion and label.")
+    # What is missing in a column of pandas is NaN.
+    labels = [None if isinstance(one, float) and math.isnan(one) else one for one in labels]
     if labels and all(isinstance(one, Mapping) for one in labels):
         return _labels_by_text(labels, samples)
     if len(labels) != len(samples):
@@ -276,7 +334,7 @@ def _labels_by_text(labels: list[Mapping[str, Any]], samples: Sequence[Mapping[s
             raise SpecError(f"labels, row {number}: it needs 'completion' and 'label'.")
         for place, one in enumerate(samples):
             same = one["completion"].strip() == str(row["completion"]).strip()
-            if same and ("prompt" not in row or one["prompt"] == row["prompt"]):
+            if same and ("prompt" not in row or one["prompt"] == row["prompt"]) and row["label"] is not None:
                 found[place] = _label(row["label"], number)
     if not found:
         raise SpecError("No label is of an answer that was scored: give completions and labels of the same texts.")

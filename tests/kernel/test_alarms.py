@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,8 @@ def healthy(draw: random.Random, step: int) -> dict[str, float]:
     return {
         "reward": 0.3 + 0.3 * done + draw.gauss(0, 0.08),
         "loss": draw.gauss(0, 0.02),
-        "frac_reward_zero_std": draw.choice([0.0, 0.25, 0.25, 0.5]),
+        # Two flat groups in five, as a reward of right or wrong has them where one answer in ten is right.
+        "frac_reward_zero_std": sum(draw.random() < 0.4 for _ in range(4)) / 4,
         "entropy": max(0.05, 1.6 - 0.7 * done + draw.gauss(0, 0.15)),
         "completions/mean_length": 40 + 12 * done + draw.gauss(0, 6),
         "completions/clipped_ratio": max(0.0, draw.gauss(0.08, 0.05)),
@@ -91,6 +93,35 @@ def test_each_rings_when_it_should_and_once(change: Any, code: str, step: int, m
     assert [one[1] for one in rung] == [code]
     assert abs(rung[0][0] - step) <= 6
     assert rung[0][2].startswith(message)
+
+
+@pytest.mark.parametrize("unknown", [math.nan, None])
+def test_where_the_held_out_deviation_is_not_known_chance_does_not_ring(unknown: float | None) -> None:
+    """A batch of one answer has no deviation: NaN while the run goes, None in its journal."""
+
+    def noise(step: int, values: dict[str, Any]) -> None:
+        if "eval_reward" in values:
+            values |= {"eval_reward": 0.5 + random.Random(step).gauss(0, 0.09), "eval_reward_std": unknown}
+
+    def known(step: int, values: dict[str, Any]) -> None:
+        noise(step, values)
+        if "reward" in values:
+            values["reward_std"] = 0.4
+
+    def falls(step: int, values: dict[str, Any]) -> None:
+        known(step, values)
+        if "eval_reward" in values:
+            values["eval_reward"] = 0.8 if step <= 40 else 0.3
+
+    assert ring(100, noise) == [] and ring(100, known) == []
+    assert [code for _, code, _ in ring(100, falls)] == ["reward-hacking"], "the training's deviation stands in"
+
+
+def test_groups_that_become_flat_ring_when_it_lasts() -> None:
+    solved = ring(100, sets("frac_reward_zero_std", lambda step: 0.3 if step <= 40 else 1.0))
+    assert [(step, code) for step, code, _ in solved] == [(52, "no-spread")], "twelve of twenty steps: 0.72"
+    passing = ring(100, sets("frac_reward_zero_std", lambda step: 1.0 if 40 < step <= 46 else 0.3))
+    assert passing == []
 
 
 def test_one_that_cleared_rings_again_and_one_at_the_border_does_not() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import tunelab as tl
-from tunelab.bench import RewardReport
+from tunelab.bench import RewardReport, given
 
 
 def sample(group: int, reward: float | None, text: str = "yes", **more: Any) -> dict[str, Any]:
@@ -82,11 +84,60 @@ def test_a_good_reward_has_no_warning_and_texts_stay_texts() -> None:
     assert report.warnings == []
     assert "<b>" not in report._repr_html_() and "&lt;b&gt;" in report._repr_html_()
     assert math.isnan(RewardReport.of([sample(0, None)]).mean)
+    told = RewardReport.of([sample(0, None, note="<i>no</i>"), sample(0, 1.0, parts={"<u>": 1.0})])._repr_html_()
+    assert "&lt;i&gt;no" in told and "&lt;u&gt;" in told and "<i>" not in told and "<u>" not in told
+
+
+def test_prompts_with_one_reward_are_not_said_to_teach_nothing() -> None:
+    single = RewardReport.of([sample(n, n / 9, "a" * (n * 7 % 10 + 1)) for n in range(10)])
+    assert math.isnan(single.flat) and math.isnan(single.spread)
+    assert single.warnings == [] and "teach nothing" not in repr(single)
+    half = RewardReport.of([sample(n // 4, None if n < 8 else n % 4 / 3) for n in range(16)])
+    assert half.flat == 0.0 and half.warnings == ["50% of the answers have no reward."]
+
+
+def test_labels_that_pandas_has_not_are_left_out() -> None:
+    samples = [sample(n, n / 3, f"a{n}") for n in range(4)]
+    assert RewardReport.of(samples, pd.Series([1, None, 3, 4])).labels == {0: 1.0, 2: 3.0, 3: 4.0}
+    rows = pd.DataFrame({"completion": ["a0", "a1"], "label": [1, None]})
+    assert RewardReport.of(samples, rows).labels == {0: 1.0}
+
+
+def test_answers_to_score_may_come_as_any_table() -> None:
+    frame = pd.DataFrame({"prompt": ["a", None], "completion": ["x", "y"], "n": np.array([1, 2], dtype=np.int64)})
+    rows = [{"prompt": "a", "completion": "x", "n": 1}, {"prompt": "", "completion": "y", "n": 2}]
+    assert given(frame) == rows and json.loads(json.dumps(given(frame))) == rows
+    assert given(row for row in rows) == rows
+    assert given([{"completion": "x", "v": np.float32(0.5), "w": np.arange(2)}]) == [
+        {"completion": "x", "v": 0.5, "w": [0, 1]}
+    ]
+    turns = [{"role": "user", "content": "hi"}]
+    assert given([{"prompt": turns, "completion": "x"}])[0]["prompt"] == turns
+
+
+@pytest.mark.parametrize(
+    ("completions", "message"),
+    [
+        (5, "completions is to be a DataFrame or a list of rows"),
+        ("text", "completions is to be a DataFrame or a list of rows"),
+        ([], "completions is empty."),
+        (pd.DataFrame({"completion": []}), "completions is empty."),
+        ([{"completion": "x"}, "y"], "completions, row 2: it needs a text 'completion'."),
+        ([{"completion": "x"}, {"prompt": "x"}], "completions, row 2: it needs a text 'completion'."),
+        ([{"completion": "x", "prompt": 3}], "completions, row 1: 'prompt' is to be a text or a list of messages."),
+        ([{"completion": "x", "when": dt.date(2020, 1, 1)}], "completions, row 1: 'when' has a value of type date"),
+        ([{"completion": "x", "v": {1}}], "completions, row 1: 'v' has a value of type set"),
+    ],
+)
+def test_answers_that_cannot_be_scored_are_refused(completions: Any, message: str) -> None:
+    with pytest.raises(tl.SpecError, match=message):
+        given(completions)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
+        (5, "labels is to be a list of numbers, or rows"),
         ([1, 2], "labels has 2 numbers for 4 answers"),
         ([1, "good", None, 2], "labels, row 2: 'good' is no number."),
         ([{"completion": "yes"}], "labels, row 1: it needs 'completion' and 'label'."),

@@ -14,7 +14,8 @@ from typing import Any
 
 #: Means are over so many logged steps.
 _STEPS = 5
-
+#: What a step has few of, as it has of groups, has to last for so many as well.
+_LONG = 20
 
 #: Whether it rings, whether it is well on the good side again, the sentence, and the advice.
 Verdict = tuple[bool, bool, str, str]
@@ -62,13 +63,23 @@ class Alarms:
                 self._series.setdefault(name, []).append(value)
         rung: list[Alert] = []
         if (held_out := values.get("eval_reward")) is not None and math.isfinite(held_out):
-            error = (values.get("eval_reward_std") or 0.0) / math.sqrt(max(1, self.held_out))
+            error = self._deviation(values.get("eval_reward_std")) / math.sqrt(max(1, self.held_out))
             self._held_out.append((held_out, error, len(self._series.get("reward", []))))
             rung += self._decide("reward-hacking", *self._hacked())
         if "reward" in values or "loss" in values:
             for code, check in _CHECKS.items():
                 rung += self._decide(code, *check(self._series))
         return rung
+
+    def _deviation(self, held_out: float | None) -> float:
+        """Return the standard deviation of held-out rewards; as in training where a batch of one answer has none.
+
+        Where neither is known no fall can be told from chance.
+        """
+        if held_out is not None and math.isfinite(held_out):
+            return held_out
+        known = self._series.get("reward_std", [])[-_STEPS:]
+        return statistics.fmean(known) if known else math.inf
 
     def _decide(self, code: str, rings: bool, clears: bool, message: str, advice: str) -> list[Alert]:
         if code in self._ringing:
@@ -128,6 +139,24 @@ def _share(share: float) -> str:
     return f"{share:.0%}"
 
 
+def _spread(series: Mapping[str, list[float]]) -> Verdict:
+    """No spread: four groups in five, of the last steps and, within a tenth, of the last twenty.
+
+    A step has some four groups. Where half of them are flat, as with a reward of right or wrong, four in five of five
+    steps' twenty groups come about by chance in every second run.
+    """
+    share, lasting = _recent(series, "frac_reward_zero_std"), series.get("frac_reward_zero_std", [])[-_LONG:]
+    if share is None:
+        return _QUIET
+    return (
+        share >= 0.8 and statistics.fmean(lasting) >= 0.7,
+        share < 0.6,
+        f"In {_share(share)} of the groups all answers have the same reward: nothing is learned from them.",
+        "Give prompts that are neither too easy nor too hard, a graded reward, more answers to a prompt "
+        "(num_generations), or a higher temperature.",
+    )
+
+
 def _entropy(series: Mapping[str, list[float]]) -> Verdict:
     """Entropy collapse: a quarter of what it began with, and below 0.3 nats a token (an effective 1.35 choices)."""
     now, begin = _recent(series, "entropy"), series.get("entropy", [])[:_STEPS]
@@ -174,14 +203,7 @@ def _kl(series: Mapping[str, list[float]]) -> Verdict:
 
 _CHECKS: dict[str, Any] = {
     # From the first steps on: that is when it can be mended.
-    "no-spread": _above(
-        "frac_reward_zero_std",
-        0.8,
-        0.6,
-        "In {share} of the groups all answers have the same reward: nothing is learned from them.",
-        "Give prompts that are neither too easy nor too hard, a graded reward, more answers to a prompt "
-        "(num_generations), or a higher temperature.",
-    ),
+    "no-spread": _spread,
     "entropy-collapse": _entropy,
     "length-running-away": _length,
     "cut-off": _above(
