@@ -55,6 +55,18 @@ SCORED = {
         "def reward(prompts, completions, **columns): return columns['ground_truth']", [0, 1, 2, 3],
     ),
     "a batch, later": ("async def reward(completions): return [1.0 for _ in completions]", [1] * 4),
+    "a thread of its own": (
+        "import threading\ndef reward(completion):\n"
+        "    threading.Thread(target=threading.Event().wait).start()\n    return 1", [1] * 4,
+    ),
+    "later, behind a decorator": (
+        "import functools\ndef plain(function):\n    @functools.wraps(function)\n"
+        "    def inner(**row):\n        return function(**row)\n    return inner\n"
+        "@plain\nasync def reward(completion): return 1.0", [1] * 4,
+    ),
+    "no core file": (
+        "import resource\ndef reward(completion): return resource.getrlimit(resource.RLIMIT_CORE)[1]", [0] * 4,
+    ),
     "prints, and reads": (
         "import sys\nprint('x' * 1000)\ndef reward(completion):\n"
         "    print(completion, file=sys.stderr)\n    return len(sys.stdin.read())", [0] * 4,
@@ -97,6 +109,18 @@ def test_what_is_no_score_says_why_and_the_others_go_on(make: Make, line: str, s
 
 ENDS = {
     "ends its process": ("import os; os._exit(3)", "error", "the reward's process ended with exit status 3"),
+    "ends, and its copy does not": (
+        "import os, time; os.fork() or time.sleep(600); os._exit(3)", "error",
+        "the reward's process ended with exit status 3",
+    ),
+    "ends by a signal without a name": (
+        "import os; os.kill(os.getpid(), 50)", "error", "the reward's process ended by signal 50",
+    ),
+    "writes where it must not": (
+        "import os; [os.write(int(fd), b'junk\\n') for fd in os.listdir('/proc/self/fd') if 'pipe' in "
+        "os.path.realpath(f'/proc/self/fd/{fd}') and os.stat(int(fd)).st_size == 0 and int(fd) > 2 and "
+        "__import__('fcntl').fcntl(int(fd), 3) & 1]", "error", "the function wrote into the pipe of its replies",
+    ),
     "is killed": ("import os; os.kill(os.getpid(), 9)", "error", "the reward's process ended by signal SIGKILL"),
     "hangs": ("import time; time.sleep(3600)", "timeout", "took more than 0.5 s"),
     "hangs, deaf": (
@@ -139,7 +163,15 @@ def test_what_is_printed_without_end_neither_blocks_nor_stays(make: Make) -> Non
     ("text", "status", "note"),
     [
         ("def reward(completions): return [1.0] * 3", "invalid", "returned 3 values for 4 completions"),
-        ("def reward(completions): return 1.0", "error", "TypeError: 'float' object is not iterable"),
+        ("def reward(completions): return 1.0", "invalid", "returned 1.0, a float, and no list of scores"),
+        ("def reward(completions): return 'good'", "invalid", "returned 'good', a str, and no list of scores"),
+        ("def reward(completions): return {'score': 1}", "invalid", "returned {'score': 1}, a dict, and no list"),
+        ("def reward(completions): return None", "invalid", "returned None"),
+        (
+            "import itertools\ndef reward(completions): return itertools.repeat(1.0)",
+            "invalid",
+            "returned more than 4 values for 4 completions",
+        ),
         ("def reward(completions): raise KeyError('x')", "error", "KeyError: 'x'"),
         ("import time\ndef reward(completions): time.sleep(600)", "timeout", "took more than 0.5 s"),
     ],
@@ -158,6 +190,52 @@ def test_one_that_hangs_among_those_at_once_is_the_only_one(make: Make) -> None:
     assert {score.status for score in blocks} == {"timeout"}
 
 
+AT_ONCE = (
+    "import asyncio, sys, time\nasync def reward(completion):\n    if completion == 'answer 1': {}\n    return 1.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "note"),
+    [
+        ("sys.exit(3)", "error", "SystemExit: 3"),
+        # Of a client, say: the limit of the call has not run out.
+        ("raise TimeoutError('the judge')", "error", "TimeoutError: the judge"),
+        ("await asyncio.to_thread(time.sleep, 600)", "timeout", "took more than 0.5 s"),
+    ],
+)
+def test_one_that_fails_among_those_at_once_harms_no_batch(make: Make, line: str, status: str, note: str) -> None:
+    scorer = make(AT_ONCE.format(line), 0.5)
+    for _ in range(2):
+        scores = scorer.score(CASES)
+        assert [score.value for score in scores] == [1.0, None, 1.0, 1.0]
+        assert scores[1].status == status and scores[1].note.startswith(note)
+
+
+def test_what_an_asynchronous_function_keeps_serves_every_batch(make: Make) -> None:
+    text = "import asyncio\nkept = []\nasync def reward(completion):\n    kept.append(asyncio.get_running_loop())\n"
+    scorer = make(text + "    return len(set(kept))")
+    assert [score.value for score in scorer.score(CASES) + scorer.score(CASES)] == [1.0] * 8
+
+
+def test_a_process_that_ended_between_batches_costs_none_a_score(make: Make) -> None:
+    scorer = make(
+        "import os, threading\ndef reward(completion):\n    threading.Timer(0.2, os._exit, [5]).start()\n    return 1.0"
+    )
+    assert [score.value for score in scorer.score(CASES)] == [1.0] * 4
+    scorer._child._process.wait(5)  # type: ignore[union-attr]
+    assert [score.value for score in scorer.score(CASES)] == [1.0] * 4
+
+
+def test_a_module_that_ends_its_process_leaves_no_pipe(make: Make) -> None:
+    scorer = make("import os\nos._exit(4)\ndef reward(completion): return 1.0")
+    assert {score.note for score in scorer.score(CASES)} == {"the reward's process ended with exit status 4"}
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        scorer.score(CASES)
+    assert psutil.Process().num_fds() <= before
+
+
 def test_a_module_that_cannot_be_imported_says_so(make: Make) -> None:
     scores = make("import no_such_module\ndef reward(completion): return 1").score(CASES)
     assert {score.note for score in scores} == {
@@ -173,6 +251,18 @@ def test_no_secret_is_in_its_environment(make: Make, monkeypatch: pytest.MonkeyP
     assert scorer.score(CASES[:1])[0].value == 0
 
 
+def test_it_imports_and_hashes_as_the_worker_does(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "found_by_path.py").write_text("VALUE = 7", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    text = (
+        "import found_by_path, sys\ndef reward(completion): return found_by_path.VALUE + sys.flags.hash_randomization"
+    )
+    assert make(text).score(CASES[:1])[0].value == 8
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    assert make(text).score(CASES[:1])[0].value == 7
+
+
 def test_many_calls_cost_little_and_long_rows_pass(make: Make) -> None:
     scorer = make("def reward(completion, row): return len(row)")
     cases = [Case("p", "c", {"row": "x" * 100_000}) for _ in range(64)]
@@ -183,12 +273,21 @@ def test_many_calls_cost_little_and_long_rows_pass(make: Make) -> None:
     assert scorer.score([]) == []
 
 
-def test_its_end_is_its_parents(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "__import__('time').sleep(600)",
+        # Lets no other thread of the process run.
+        "__import__('re').match('(a+)+$', 'a' * 60 + 'b')",
+    ],
+)
+def test_its_end_is_its_parents(tmp_path: Path, line: str) -> None:
     import subprocess
     import sys
 
     path = tmp_path / "reward.py"
-    path.write_text("import time\ndef reward(completion): time.sleep(600)", encoding="utf-8")
+    starts = "import subprocess\ndef reward(completion):\n    subprocess.Popen(['sleep', '600'])\n"
+    path.write_text(f"{starts}    {line}", encoding="utf-8")
     script = (
         "import sys, threading, time; from pathlib import Path\n"
         "from tunelab.scoring.calls import FunctionScorer\nfrom tunelab.scoring.score import Case\n"
@@ -200,7 +299,14 @@ def test_its_end_is_its_parents(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
+    begin = time.monotonic()
+    while not (sleepers := child.children()) and time.monotonic() - begin < 10:
+        time.sleep(0.05)
+    assert sleepers
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs([child], timeout=10)
-    assert not alive
+    _, alive = psutil.wait_procs([child, *sleepers], timeout=10)
+    left = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    for process in left:
+        process.kill()
+    assert left == []

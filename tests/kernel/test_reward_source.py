@@ -93,7 +93,6 @@ TAKEN = {
         ["from math import pi\nfrom re import IGNORECASE as I", "def reward(completion):\n    return pi + I"],
         ["x"], 3.141592653589793 + 2,
     ),
-    "a display": (["def reward(completion):\n    display\n    return 1.0"], ["x"], 1.0),
     "fields of a model": (
         ["from typing import Optional\nfrom pydantic import BaseModel", "class Item(BaseModel):\n    n: int",
          "class Answer(BaseModel):\n    items: list[Item]\n    note: Optional[str] = None",
@@ -200,6 +199,11 @@ def test_what_cannot_come_along_is_refused_by_name(cell: Cell, cells: list[str],
     with pytest.raises(tl.SpecError) as caught:
         source.capture(cell(*cells))
     assert message in str(caught.value)
+
+
+def test_what_is_built_in_for_ipython_only_is_imported(cell: Cell) -> None:
+    found = source.capture(cell("def reward(completion):\n    display(completion)\n    return 1.0"))
+    assert "from IPython.core.display_functions import display\n" in found.text
 
 
 def test_a_module_beside_the_notebook_is_refused(cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

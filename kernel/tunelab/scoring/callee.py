@@ -7,12 +7,15 @@ affair. Each reply is written by the process that was asked: a copy that the fun
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import importlib.util
 import inspect
+import itertools
 import json
 import linecache
 import math
 import os
+import resource
 import signal
 import sys
 import threading
@@ -26,9 +29,12 @@ _LONGEST_NOTE = 400
 
 def main() -> None:
     """Import the function and answer requests until there are no more."""
-    path, name, requests, replies = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    for pipe in (requests, replies):
+    path, name = sys.argv[1:3]
+    requests, replies, life = map(int, sys.argv[3:6])
+    for pipe in (requests, replies, life):
         os.set_inheritable(pipe, False)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _end_at_hang_up(life)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     own, out = os.getpid(), os.fdopen(replies, "w", encoding="utf-8", errors="backslashreplace")
 
@@ -51,29 +57,34 @@ def main() -> None:
     names, _ = _parameters(function)
     is_async, is_batched = inspect.iscoroutinefunction(function), "completions" in names
     reply(is_async=is_async and not is_batched, is_together=is_async or is_batched)
+    # One loop for all batches: a client or a lock that the function keeps belongs to the loop it was made in.
+    runner = asyncio.Runner()
     with os.fdopen(requests, encoding="utf-8") as lines:
         for line in lines:
             asked = json.loads(line)
-            _answer(function, path, asked["cases"], asked["timeout_s"], reply)
+            _answer(function, path, asked["cases"], asked["timeout_s"], runner, reply)
 
 
-def _answer(function: Any, path: str, cases: list[dict[str, Any]], timeout_s: float, reply: Any) -> None:
+def _answer(
+    function: Any, path: str, cases: list[dict[str, Any]], timeout_s: float, runner: asyncio.Runner, reply: Any
+) -> None:
     names, rest = _parameters(function)
     if "completions" in names:
         values = _columns(cases, names, rest)
         try:
             found = function(**values)
-            scores = list(asyncio.run(found) if inspect.iscoroutine(found) else found)
+            listed = _listed(runner.run(found) if inspect.iscoroutine(found) else found, len(cases))
         except BaseException as error:
-            reply(place=-1, error=_told(error, path))
-            return
-        reply(place=-1, scores=[_plain(score) for score in scores])
+            listed = {"error": _told(error, path)}
+        reply(place=-1, **listed)
     elif inspect.iscoroutinefunction(function):
-        asyncio.run(_together(function, path, cases, names, rest, timeout_s, reply))
+        runner.run(_together(function, path, cases, names, rest, timeout_s, reply))
     else:
         for place, case in enumerate(cases):
             try:
-                reply(place=place, **_plain(function(**_row(case, names, rest))))
+                found = function(**_row(case, names, rest))
+                # A decorator may hide that the function is asynchronous.
+                reply(place=place, **_plain(runner.run(found) if inspect.iscoroutine(found) else found))
             except BaseException as error:
                 reply(place=place, error=_told(error, path))
 
@@ -82,12 +93,15 @@ async def _together(
     function: Any, path: str, cases: list[dict[str, Any]], names: set[str], rest: bool, timeout_s: float, reply: Any
 ) -> None:
     async def one(place: int, case: dict[str, Any]) -> None:
+        limit = asyncio.timeout(timeout_s)
         try:
-            reply(place=place, **_plain(await asyncio.wait_for(function(**_row(case, names, rest)), timeout_s)))
-        except TimeoutError:
-            reply(place=place, timeout=True)
+            async with limit:
+                value = await function(**_row(case, names, rest))
+            reply(place=place, **_plain(value))
         except BaseException as error:
-            reply(place=place, error=_told(error, path))
+            # The function may raise a TimeoutError of its own.
+            is_late = isinstance(error, TimeoutError) and limit.expired()
+            reply(place=place, **({"timeout": True} if is_late else {"error": _told(error, path)}))
 
     await asyncio.gather(*(one(place, case) for place, case in enumerate(cases)))
 
@@ -116,6 +130,19 @@ def _columns(cases: list[dict[str, Any]], names: set[str], rest: bool) -> dict[s
     if "ground_truths" in names and "ground_truth" in columns:
         columns["ground_truths"] = columns["ground_truth"]
     return columns if rest else {name: value for name, value in columns.items() if name in names}
+
+
+def _listed(found: Any, count: int) -> dict[str, Any]:
+    """Return the scores of a batch, or what is wrong with it; no more is read than is needed to know."""
+    if found is None:
+        return {"invalid": "returned None"}
+    if isinstance(found, (str, bytes, dict)) or not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0:
+        return {"invalid": f"returned {_shown(found)}, a {type(found).__name__}, and no list of scores"}
+    scores = list(itertools.islice(found, count + 1))
+    if len(scores) == count:
+        return {"scores": [_plain(score) for score in scores]}
+    more = len(found) if hasattr(found, "__len__") else len(scores) if len(scores) < count else f"more than {count}"
+    return {"invalid": f"returned {more} value{'' if more == 1 else 's'} for {count} completions"}
 
 
 def _plain(value: Any) -> dict[str, Any]:
@@ -167,6 +194,18 @@ def _shown(value: Any) -> str:
 def _line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_NOTE else f"{line[:_LONGEST_NOTE]}…"
+
+
+def _end_at_hang_up(life: int) -> None:
+    """Have the system kill this process's group when a pipe that is never written to is closed at its other end.
+
+    A regular expression that backtracks for ever lets no other thread look after the parent.
+    """
+    if not hasattr(fcntl, "F_SETSIG"):  # Linux only
+        return
+    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgid(0))
+    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _end_with(parent: int) -> None:

@@ -26,7 +26,12 @@ _START_S = 60.0
 #: The part of what is printed that is kept, in bytes.
 _TAIL = 4096
 #: What the function sees of the environment: enough to find programs and libraries, and no secret.
-_SEEN = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH")
+_SEEN = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONNOUSERSITE", "PYTHONUSERBASE"),
+)
+#: So often it is looked whether the process is still there while a reply is waited for, in seconds.
+_LOOK_S = 0.2
 #: An asynchronous function that holds up its loop is waited for so much longer, since it cannot keep its own time.
 _GRACE_S = 1.0
 
@@ -72,14 +77,17 @@ class FunctionScorer:
 
     def _ask(self, cases: Sequence[Case], left: list[int], found: list[Score | None]) -> None:
         """Ask for the scores of `left` until all are there, or the process has to be replaced."""
+        is_new = self._child is None
         try:
             child = self._child = self._child or _Child(self.path, self.name)
             child.ask([cases[place] for place in left], self.timeout_s)
         except Ended as error:
-            self._fill(found, left, Score(None, "error", note=str(error)))
+            # One that ended since the last batch, by a thread of its own for instance, has seen none of these.
+            if is_new:
+                self._fill(found, left, Score(None, "error", note=str(error)))
             self._end()
             return
-        waiting = dict(enumerate(left))
+        waiting, is_late = dict(enumerate(left)), False
         while waiting:
             try:
                 reply = child.reply(self.timeout_s + (_GRACE_S if child.is_async else 0.0))
@@ -98,16 +106,17 @@ class FunctionScorer:
                 self._batch(reply, list(waiting.values()), found)
                 return
             found[waiting.pop(reply["place"])] = _score(reply, self.timeout_s)
+            is_late = is_late or "timeout" in reply
+        if is_late:
+            # What was cancelled may go on in a thread, and hold up the next batch.
+            self._end()
 
     def _batch(self, reply: dict[str, Any], places: list[int], found: list[Score | None]) -> None:
-        if "error" in reply:
-            self._fill(found, places, Score(None, "error", note=reply["error"]))
-        elif (count := len(reply["scores"])) != len(places):
-            wrong = f"returned {count} value{'' if count == 1 else 's'} for {len(places)} completions"
-            self._fill(found, places, Score(None, "invalid", note=wrong))
-        else:
-            for place, score in zip(places, reply["scores"], strict=True):
-                found[place] = _score(score, self.timeout_s)
+        if "scores" not in reply:
+            self._fill(found, places, _score(reply, self.timeout_s))
+            return
+        for place, score in zip(places, reply["scores"], strict=True):
+            found[place] = _score(score, self.timeout_s)
 
     def _fill(self, found: list[Score | None], places: list[int], score: Score) -> None:
         for place in places:
@@ -136,10 +145,11 @@ class _Child:
         self.is_async = self.is_together = False
         requests, self._requests = os.pipe()
         self._replies, replies = os.pipe()
+        life, self._life = os.pipe()
         os.set_blocking(self._requests, False)
         environment = {key: os.environ[key] for key in _SEEN if key in os.environ}
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-P", callee.__file__, str(path), name, str(requests), str(replies)]
+        command = [sys.executable, "-P", callee.__file__, str(path), name, *map(str, (requests, replies, life))]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -147,12 +157,12 @@ class _Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(requests, replies),
+                pass_fds=(requests, replies, life),
                 start_new_session=True,
             )
         finally:
-            os.close(requests)
-            os.close(replies)
+            for pipe in (requests, replies, life):
+                os.close(pipe)
         self._buffer = b""
         self._tail = b""
         threading.Thread(target=self._drain, name="tunelab-reward-output", daemon=True).start()
@@ -161,6 +171,9 @@ class _Child:
         except TimeoutError as error:
             self.end()
             raise Ended(f"the function's module was not imported within {_START_S:.0f} s") from error
+        except Ended:
+            self.end()
+            raise
         if "broken" in first:
             self.end()
             raise Ended(f"the function's module cannot be imported: {first['broken']}")
@@ -192,22 +205,32 @@ class _Child:
         """
         end = time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._replies], [], [], max(0.0, end - time.monotonic()))
+            # A copy that the function forked holds the pipe open when the process itself has ended.
+            has_ended = self._process.poll() is not None
+            wait = 0.0 if has_ended else min(_LOOK_S, max(0.0, end - time.monotonic()))
+            ready, _, _ = select.select([self._replies], [], [], wait)
             if not ready:
-                raise TimeoutError
+                if has_ended:
+                    raise Ended(self._how())
+                if time.monotonic() >= end:
+                    raise TimeoutError
+                continue
             piece = os.read(self._replies, 65536)
             if not piece:
                 raise Ended(self._how())
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return json.loads(line)  # type: ignore[no-any-return]
+        try:
+            return json.loads(line)  # type: ignore[no-any-return]
+        except ValueError as error:
+            raise Ended("the function wrote into the pipe of its replies") from error
 
     def end(self) -> None:
         """Kill the process and its group, and close the pipes."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for pipe in (self._requests, self._replies):
+        for pipe in (self._requests, self._replies, self._life):
             with contextlib.suppress(OSError):
                 os.close(pipe)
 
@@ -217,7 +240,11 @@ class _Child:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "the reward's process closed its pipe"
-        how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+        how = f"with exit status {status}"
+        if status < 0:
+            # Real-time signals have no names.
+            names = {number.value: number.name for number in signal.Signals}
+            how = f"by signal {names.get(-status, -status)}"
         said = self._tail.decode("utf-8", "replace").strip().splitlines()
         return f"the reward's process ended {how}" + (f": {said[-1][:200]}" if said else "")
 

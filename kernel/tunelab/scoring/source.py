@@ -16,7 +16,6 @@ import linecache
 import symtable
 import sys
 import sysconfig
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +69,7 @@ def capture(function: Callable[..., Any], namespace: dict[str, Any] | None = Non
     SpecError
         If it is no plain function, has no source, or leans on what is neither imported nor defined in the notebook.
     """
-    _is_plain(function)
-    assert isinstance(function, FunctionType)
+    function = _plain(function)
     if free := [name for name in function.__code__.co_freevars if name != "__class__"]:
         raise SpecError(
             f"The reward '{function.__name__}' leans on {_names(free)} of the function that it was defined in, which "
@@ -187,17 +185,36 @@ def _checked(source: Source) -> Source:
     return source
 
 
-def _is_plain(function: Any) -> None:
+def _plain(function: Any) -> FunctionType:
+    """Return the function that was written: without the wrappers of the decorators above it."""
     advice = "Give a function that was defined with def."
     if isinstance(function, functools.partial):
         raise SpecError(f"A reward cannot be a functools.partial. {advice}")
     if inspect.ismethod(function):
         raise SpecError(f"The reward '{function.__name__}' is a method of an object, which the job has not. {advice}")
-    if not isinstance(function, FunctionType):
+    written = inspect.unwrap(function)
+    if not isinstance(written, FunctionType):
         kind = "a class" if inspect.isclass(function) else f"of the type {type(function).__name__}"
         raise SpecError(f"The reward {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}")
-    if function.__name__ == "<lambda>":
+    if written.__name__ == "<lambda>":
         raise SpecError(f"A reward cannot be a lambda: it has no name for the charts. {advice}")
+    if not _is_decorated(function):
+        raise SpecError(
+            f"The reward '{written.__name__}' was wrapped by a call, which its source does not tell. Write the "
+            "decorator as @ above its def."
+        )
+    return written
+
+
+def _is_decorated(function: Any) -> bool:
+    """Return whether all that wraps a function stands above its ``def``."""
+    wrappers = 0
+    while hasattr(function, "__wrapped__"):
+        function, wrappers = function.__wrapped__, wrappers + 1
+    if not wrappers:
+        return True
+    node = ast.parse(_text(function)).body[0]
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and wrappers <= len(node.decorator_list)
 
 
 class _Taken:
@@ -218,32 +235,64 @@ class _Taken:
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        text = _text(thing)
+        text = _class_text(thing, self._cells()) if inspect.isclass(thing) else _text(thing)
         tree = ast.parse(text)
         for name in sorted(_leaned_on(tree)):
             self._find(name, tree)
+        for name in sorted(_fields_of(tree)):
+            # The fields of a pydantic model are looked up; one that is an annotation only need not be there.
+            if inspect.isclass(value := self.names.get(name)) or getattr(value, "__module__", None) == "typing":
+                self._find(name, tree)
         self.parts.append(text)
 
     def _find(self, name: str, tree: ast.Module) -> None:
         if name not in self.names:
-            if not hasattr(builtins, name) and name != "__name__":
+            value = getattr(builtins, name, None)
+            if str(getattr(value, "__module__", "")).startswith("IPython"):
+                # IPython's `display` is a built-in there only.
+                self._import_from(name, value)
+            elif not hasattr(builtins, name) and name != "__name__":
                 self.unknown.add(name)
             return
         value = self.names[name]
         if isinstance(value, ModuleType):
             self._import_module(name, value, tree)
-        elif inspect.isclass(value) or isinstance(value, FunctionType):
-            if value.__module__ in (self.module, "__main__") and value.__name__ != "<lambda>":
-                if isinstance(value, FunctionType) and value.__code__.co_freevars:
-                    self.variables.add(name)
-                    return
-                self.add(value)
-                if value.__name__ != name:
-                    self.parts.append(f"{name} = {value.__name__}")
-            else:
-                self._import_from(name, value)
-        else:
+            return
+        is_here = callable(value) and getattr(value, "__module__", None) in (self.module, "__main__")
+        written = inspect.unwrap(value) if is_here and not inspect.isclass(value) else value
+        if not is_here or not (inspect.isclass(written) or isinstance(written, FunctionType)):
             self._import_from(name, value)
+            return
+        own = written.__name__
+        is_another = self.names.get(own, value) is not value
+        is_bound = isinstance(written, FunctionType) and (written.__code__.co_freevars or not _is_decorated(value))
+        # A module has one definition of a name: of a helper that was defined again, the old one cannot come along too.
+        if own == "<lambda>" or is_another or is_bound:
+            self.variables.add(name)
+            return
+        self.add(written)
+        if own != name:
+            self.parts.append(f"{name} = {own}")
+
+    def _cells(self) -> list[str]:
+        """Return the notebook's cells, the last one run first."""
+        run = [text for text in self.names.get("In", []) if isinstance(text, str)]
+        kept = ["".join(entry[2]) for entry in linecache.cache.values() if len(entry) == 4 and entry[1] is None]
+        return [*run[::-1], *kept[::-1]]
+
+    def _import_as_said(self, name: str, value: Any) -> bool:
+        """Take the import of a value that does not know where it comes from, such as ``from math import pi``."""
+        for text in self._cells():
+            for node in _nodes(text):
+                if not isinstance(node, ast.ImportFrom) or node.level or node.module is None:
+                    continue
+                for alias in node.names:
+                    is_it = (alias.asname or alias.name) == name and _is_installed(node.module)
+                    if is_it and getattr(sys.modules.get(node.module), alias.name, self) is value:
+                        said = f" as {name}" if alias.asname else ""
+                        self.imports.add(f"from {node.module} import {alias.name}{said}")
+                        return True
+        return False
 
     def _import_module(self, name: str, module: ModuleType, tree: ast.Module) -> None:
         full = module.__name__
@@ -271,6 +320,9 @@ class _Taken:
             None,
         )
         if not isinstance(module, str) or own is None or getattr(sys.modules.get(module), own, None) is not value:
+            if not self._import_as_said(name, value):
+                self.variables.add(name)
+        elif module == "__main__":
             self.variables.add(name)
         elif not _is_installed(module):
             self.local_modules.add(module)
@@ -297,6 +349,13 @@ def _leaned_on(tree: ast.Module) -> set[str]:
     return found
 
 
+def _fields_of(tree: ast.Module) -> set[str]:
+    """Return the names in the annotations of a class's fields."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    fields = [field.annotation for node in classes for field in node.body if isinstance(field, ast.AnnAssign)]
+    return {node.id for field in fields for node in ast.walk(field) if isinstance(node, ast.Name)}
+
+
 class _WithoutAnnotations(ast.NodeTransformer):
     """Leaves out what is not evaluated, since the module begins with ``from __future__ import annotations``."""
 
@@ -317,35 +376,48 @@ class _WithoutAnnotations(ast.NodeTransformer):
 
 
 def _text(thing: Any) -> str:
-    """Return the source of a function or class, as it was when it was defined."""
+    """Return the source of a function, as it was when it was defined."""
     try:
-        if inspect.isclass(thing):
-            return _class_text(thing)
-        return textwrap.dedent(inspect.getsource(thing))
+        return _dedented(inspect.getsource(thing))
     except (OSError, TypeError, SyntaxError) as error:
-        raise SpecError(
-            f"The source of '{thing.__name__}' cannot be found. Define it in a cell, or in a file: FILE.py:NAME."
-        ) from error
+        raise _without_source(thing) from error
 
 
-def _class_text(thing: type) -> str:
+def _class_text(thing: type, cells: list[str]) -> str:
     """Return a class's source; `inspect` looks for that of a cell in the file of ``__main__``."""
     if thing.__module__ != "__main__":
-        return textwrap.dedent(inspect.getsource(thing))
+        return _text(thing)
     codes = [code for method in vars(thing).values() if (code := getattr(method, "__code__", None))]
-    # The cell that has one of its methods; for a class without, the newest that has a class of its name.
-    cells = [code.co_filename for code in codes] or [*linecache.cache][::-1]
-    for cell in cells:
-        lines = linecache.getlines(cell)
-        try:
-            nodes = [*ast.walk(ast.parse("".join(lines)))] if lines else []
-        except SyntaxError:
-            continue
-        for node in nodes:
+    # The cell that has one of its methods; for a class without, the last run that has a class of its name.
+    for text in [*("".join(linecache.getlines(code.co_filename)) for code in codes), *cells]:
+        for node in _nodes(text):
             if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
                 begin = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-                return textwrap.dedent("".join(lines[begin - 1 : node.end_lineno]))
-    raise OSError("no source")
+                return _dedented("".join(text.splitlines(keepends=True)[begin - 1 : node.end_lineno]))
+    raise _without_source(thing)
+
+
+def _without_source(thing: Any) -> SpecError:
+    return SpecError(
+        f"The source of '{thing.__name__}' cannot be found. Define it in a cell, or in a file: FILE.py:NAME."
+    )
+
+
+def _dedented(text: str) -> str:
+    """Return a definition at the left margin; a text within it that spans lines stays as it is."""
+    if not text[:1].isspace():
+        return text
+    block = ast.parse(f"if True:\n{text}").body[0]
+    assert isinstance(block, ast.If)
+    return ast.unparse(block.body[0]) + "\n"
+
+
+def _nodes(text: str) -> list[ast.AST]:
+    """Return all nodes of a cell; none where it is no Python, such as one of another magic."""
+    try:
+        return [*ast.walk(ast.parse(text))]
+    except (SyntaxError, ValueError):
+        return []
 
 
 def _own_nodes(node: ast.AST) -> list[ast.AST]:
