@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,11 +21,15 @@ class Reward:
     ----------
     scorers, weights
         Of the same length, at least one.
+    computes
+        Which scorers, by place, compute in this process: they are asked in the caller's thread, since another thread's
+        OpenMP would put as many more threads on the same cores.
     """
 
-    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float]) -> None:
+    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float], computes: Collection[int] = ()) -> None:
         self.scorers = list(scorers)
         self.weights = list(weights)
+        self._computes = frozenset(computes)
         self._pool = ThreadPoolExecutor(len(self.scorers), thread_name_prefix="tunelab-reward")
 
     @property
@@ -44,8 +48,12 @@ class Reward:
         Unreachable
             If a feedback model cannot be asked.
         """
-        asked = [self._pool.submit(scorer.score, cases) for scorer in self.scorers]
-        by_scorer = [future.result() for future in asked]
+        asked = [
+            None if place in self._computes else self._pool.submit(scorer.score, cases)
+            for place, scorer in enumerate(self.scorers)
+        ]
+        computed = {place: self.scorers[place].score(cases) for place in sorted(self._computes)}
+        by_scorer = [computed[place] if future is None else future.result() for place, future in enumerate(asked)]
         return [self._sum(scores) for scores in zip(*by_scorer, strict=True)]
 
     def metrics(self) -> dict[str, float]:
@@ -97,7 +105,8 @@ def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None],
     """
     names = part_names(parts)
     scorers = [_scorer(part, name, folder, say, device) for part, name in zip(parts, names, strict=True)]
-    return Reward(scorers, [part.weight for part in parts])
+    local = [place for place, part in enumerate(parts) if isinstance(part, FeedbackReward) and part.base_url is None]
+    return Reward(scorers, [part.weight for part in parts], local)
 
 
 def part_names(parts: Sequence[RewardPart]) -> list[str]:
