@@ -79,7 +79,7 @@ class Reader:
                 if not line.endswith(b"\n"):
                     return
                 self.offset += len(line)
-                if (event := _parse(line)) is not None:
+                if (event := parse(line)) is not None:
                     yield event
 
 
@@ -97,7 +97,7 @@ def last_state(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     for line in reversed(lines):
-        event = _parse(line) if line.endswith(b"\n") else None
+        event = parse(line) if line.endswith(b"\n") else None
         if event is not None and event["type"] == "state":
             return str(event["state"])
     return None
@@ -117,7 +117,8 @@ def standing(events: list[Event]) -> list[Event]:
     return kept
 
 
-def _parse(line: bytes) -> Event | None:
+def parse(line: bytes) -> Event | None:
+    """Return the event of a line, or None where it is none, such as a line that a crash has torn."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -150,7 +151,7 @@ def _cut_torn_tail(fd: int) -> int:
     os.lseek(fd, 0, os.SEEK_END)
     lines = tail[:end].splitlines()
     for line in reversed(lines):
-        if (event := _parse(line)) is not None:
+        if (event := parse(line)) is not None:
             return int(event["seq"])
     return 0
 

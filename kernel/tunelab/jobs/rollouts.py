@@ -5,7 +5,6 @@ A run samples answers by the hundred thousand, and all of them are kept. What st
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import threading
@@ -16,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunelab.jobs.journal import Event
+from tunelab.jobs.journal import Event, parse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +103,7 @@ class Rollouts:
                         break
                     # Most lines are of no concern here, and need no parsing.
                     if b'"sample"' in line or b'"from_step"' in line:
-                        self._fold(_event(line), self._read_to)
+                        self._fold(parse(line), self._read_to)
                     self._read_to += len(line)
         return self
 
@@ -173,7 +172,7 @@ class Rollouts:
                             "note": answer.get("note"),
                         }
                     )
-        before, after = ["step", "group", "row", "held_out", "prompt", "completion", "reward"], []
+        before = ["step", "group", "row", "held_out", "prompt", "completion", "reward"]
         after = ["cut", "tokens", "status", "note"]
         taken = {*before, *after}
         frame = pd.DataFrame(rows, columns=[*before, *(f"part {name}" for name in parts), *after])
@@ -198,15 +197,7 @@ class Rollouts:
 
 def _at(file: Any, place: int) -> Event | None:
     file.seek(place)
-    return _event(file.readline())
-
-
-def _event(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "seq" in event else None
+    return parse(file.readline())
 
 
 __all__ = ["Group", "Rollouts"]

@@ -18,7 +18,7 @@ from tunelab import task, workspace
 from tunelab.errors import ModelError
 from tunelab.jobs import windows
 from tunelab.jobs.prepare import evaluations, steps
-from tunelab.scoring.score import Case, Score, Unreachable, as_text
+from tunelab.scoring.score import Case, Score, as_text
 from tunelab.spec import CustomizeSpec
 from tunelab.training import fit, reinforce
 from tunelab.training import trainer as trainers
@@ -67,8 +67,6 @@ def _built(spec: CustomizeSpec, files: dict[str, str]) -> Iterator[Any]:
         with reinforce.closing(trainer):
             try:
                 yield trainer
-            except Unreachable as error:
-                raise ModelError(str(error)) from error
             except reinforce.Stuck as error:
                 raise ModelError(str(error)) from error
 
