@@ -47,6 +47,18 @@ class Score:
     note: str = ""
 
 
+def as_sample(case: Case, score: Score) -> dict[str, Any]:
+    """Return a scored case as the journal and a report have it; the prompt is text."""
+    return {
+        "prompt": as_text(case.prompt),
+        "completion": case.completion,
+        "reward": score.value,
+        "parts": score.parts,
+        "status": score.status,
+        "note": score.note,
+    }
+
+
 class Scorer(Protocol):
     """Scores answers. What an answer or a user's function does is a score without a number, never an exception."""
 

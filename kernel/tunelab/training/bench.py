@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from tunelab import task, workspace
 from tunelab.errors import ModelError
 from tunelab.scoring import reward
-from tunelab.scoring.score import Case, Unreachable, as_text
+from tunelab.scoring.score import Case, Unreachable, as_sample
 from tunelab.spec.rewards import RewardPart
 
 
@@ -49,17 +49,8 @@ def score(parts: list[dict[str, Any]], files: dict[str, str], rows: list[dict[st
             made.close()
         taken = time.perf_counter() - begin
     groups: dict[str, int] = {}
-    samples = [
-        {
-            "prompt": (text := as_text(case.prompt)),
-            "completion": case.completion,
-            "reward": found.value,
-            "parts": found.parts,
-            "group": groups.setdefault(text, len(groups)),
-            "row": number,
-            "status": found.status,
-            "note": found.note,
-        }
-        for number, (case, found) in enumerate(zip(cases, scores, strict=True), 1)
-    ]
+    samples = []
+    for number, (case, found) in enumerate(zip(cases, scores, strict=True), 1):
+        sample = as_sample(case, found)
+        samples.append(sample | {"group": groups.setdefault(sample["prompt"], len(groups)), "row": number})
     return {"samples": samples, "seconds": taken}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -19,7 +20,7 @@ from tunelab.data import Dataset
 from tunelab.data.reading import Row
 from tunelab.errors import DataError
 from tunelab.scoring.reward import Reward
-from tunelab.scoring.score import Case, Score, Unreachable
+from tunelab.scoring.score import Case, Score, Unreachable, as_sample
 from tunelab.spec import CustomizeSpec
 from tunelab.training.fast import Work
 from tunelab.training.need import base
@@ -31,8 +32,30 @@ from tunelab.training.sampling import can_sample, sample
 PATIENCE_S = 60.0
 _AGAIN_S = (2.0, 15.0)
 
-#: Told of the scored answers: step, whether they are held out, cases, scores, tokens and whether each was cut off.
-Told = Callable[[int, bool, list[Case], list[Score], list[int], list[bool], list[int]], None]
+
+@dataclass(frozen=True)
+class Answer:
+    """A scored answer: to which row of the dataset, in which group of those sampled together, and how long it is."""
+
+    case: Case
+    score: Score
+    row: int
+    group: int
+    tokens: int
+    cut: bool
+
+    def sample(self) -> dict[str, Any]:
+        """Return what a `sample` of the journal says of it, step and kind aside."""
+        return as_sample(self.case, self.score) | {
+            "group": self.group,
+            "row": self.row,
+            "cut": self.cut,
+            "tokens": self.tokens,
+        }
+
+
+#: Told of scored answers: the step, whether they are held out, and the answers.
+Told = Callable[[int, bool, list[Answer]], None]
 
 
 class Stuck(Exception):
@@ -153,9 +176,14 @@ class Reinforced(Recoverable):
             ends = {*trainer.eos_token_ids, trainer._tokenizer.pad_token_id}
             # What is sampled now is learned from in the next step.
             step = self.state.global_step + (mode == "train")
-            lengths = [len(ids) for ids in completion_ids_list]
-            cut = [ids[-1] not in ends for ids in completion_ids_list]
-            self.told(step, mode == "eval", cases, scores, lengths, cut, [each[NUMBER] for each in inputs])
+            size = trainer.num_generations if mode == "train" else trainer.num_generations_eval
+            answers = [
+                Answer(case, score, each[NUMBER], place // size, len(ids), ids[-1] not in ends)
+                for place, (case, score, each, ids) in enumerate(
+                    zip(cases, scores, inputs, completion_ids_list, strict=True)
+                )
+            ]
+            self.told(step, mode == "eval", answers)
         nothing = [float("nan")] * len(self.reward.names)
         table = [
             nothing if score.value is None else [score.parts[name] for name in self.reward.names] for score in scores

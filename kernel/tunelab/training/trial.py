@@ -18,7 +18,6 @@ from tunelab import task, workspace
 from tunelab.errors import ModelError
 from tunelab.jobs import windows
 from tunelab.jobs.prepare import evaluations, steps
-from tunelab.scoring.score import Case, Score, as_text
 from tunelab.spec import CustomizeSpec
 from tunelab.training import fit, reinforce
 from tunelab.training import trainer as trainers
@@ -86,30 +85,8 @@ def sampled(
     """
     found: list[dict[str, Any]] = []
 
-    def hear(
-        step: int,
-        held_out: bool,
-        cases: list[Case],
-        scores: list[Score],
-        tokens: list[int],
-        cut: list[bool],
-        numbers: list[int],
-    ) -> None:
-        for place, (case, score) in enumerate(zip(cases, scores, strict=True)):
-            found.append(
-                {
-                    "prompt": as_text(case.prompt),
-                    "completion": case.completion,
-                    "reward": score.value,
-                    "parts": score.parts,
-                    "group": place // answers,
-                    "row": numbers[place],
-                    "cut": cut[place],
-                    "tokens": tokens[place],
-                    "status": score.status,
-                    "note": score.note,
-                }
-            )
+    def hear(step: int, held_out: bool, answered: list[reinforce.Answer]) -> None:
+        found.extend(answer.sample() for answer in answered)
 
     trainer.told, before = hear, trainer.told
     trainer.model.train()

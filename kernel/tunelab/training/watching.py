@@ -8,11 +8,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from tunelab.jobs.context import Context
 from tunelab.jobs.journal import read, standing
-from tunelab.scoring.score import Case, Score, as_text
 from tunelab.training.alarms import Alarms
+from tunelab.training.reinforce import Answer
 
-#: Text of an answer or prompt beyond so many characters is not kept.
-_LONGEST = 20_000
+#: Texts beyond so many characters are not kept.
+_LONGEST = {"prompt": 20_000, "completion": 20_000, "note": 500}
 
 
 def watch(trainer: Any, context: Context) -> None:
@@ -38,38 +38,14 @@ class Answers:
         self.context = context
         self.has_begun = has_begun
 
-    def __call__(
-        self,
-        step: int,
-        held_out: bool,
-        cases: list[Case],
-        scores: list[Score],
-        tokens: list[int],
-        cut: list[bool],
-        rows: list[int],
-    ) -> None:
+    def __call__(self, step: int, held_out: bool, answers: list[Answer]) -> None:
         """Write the answers that were sampled together."""
         if step == 0 and self.has_begun:
             return
-        group = -1
-        for place, (case, score) in enumerate(zip(cases, scores, strict=True)):
-            if place == 0 or rows[place] != rows[place - 1]:
-                group += 1
-            self.context.journal.append(
-                "sample",
-                step=step,
-                prompt=as_text(case.prompt)[:_LONGEST],
-                completion=case.completion[:_LONGEST],
-                reward=score.value,
-                parts=score.parts,
-                group=group,
-                row=rows[place],
-                held_out=held_out,
-                cut=cut[place],
-                tokens=tokens[place],
-                status=score.status,
-                note=score.note[:500],
-            )
+        for answer in answers:
+            said = answer.sample()
+            cut = {name: said[name][:most] for name, most in _LONGEST.items()}
+            self.context.journal.append("sample", step=step, held_out=held_out, **said | cut)
 
 
 class AlarmCallback(TrainerCallback):
