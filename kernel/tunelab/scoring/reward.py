@@ -24,18 +24,23 @@ class Reward:
     computes
         Which scorers, by place, compute in this process: they are asked in the caller's thread, since another thread's
         OpenMP would put as many more threads on the same cores.
+    names
+        Other names than the scorers' own, where two have the same.
     """
 
-    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float], computes: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        scorers: Sequence[Scorer],
+        weights: Sequence[float],
+        computes: Collection[int] = (),
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.scorers = list(scorers)
         self.weights = list(weights)
         self._computes = frozenset(computes)
+        #: The scorers' names, which stand in ``rewards/NAME/mean``; each only once.
+        self.names = [scorer.name for scorer in self.scorers] if names is None else list(names)
         self._pool = ThreadPoolExecutor(len(self.scorers), thread_name_prefix="tunelab-reward")
-
-    @property
-    def names(self) -> list[str]:
-        """The scorers' names, which stand in ``rewards/NAME/mean``; each only once."""
-        return [scorer.name for scorer in self.scorers]
 
     def score(self, cases: Sequence[Case]) -> list[Score]:
         """Return the rewards of answers: ``value = Σ weight · score``.
@@ -103,10 +108,9 @@ def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None],
     device
         Where a feedback model of this machine runs, as torch calls it.
     """
-    names = part_names(parts)
-    scorers = [_scorer(part, name, folder, say, device) for part, name in zip(parts, names, strict=True)]
+    scorers = [_made(part, folder, say, device) for part in parts]
     local = [place for place, part in enumerate(parts) if isinstance(part, FeedbackReward) and part.base_url is None]
-    return Reward(scorers, [part.weight for part in parts], local)
+    return Reward(scorers, [part.weight for part in parts], local, part_names(parts))
 
 
 def part_names(parts: Sequence[RewardPart]) -> list[str]:
@@ -119,27 +123,6 @@ def part_names(parts: Sequence[RewardPart]) -> list[str]:
             name = f"{part_name(part)}_{number}"
         names.append(name)
     return names
-
-
-class _Named:
-    """A scorer under another name."""
-
-    def __init__(self, scorer: Scorer, name: str) -> None:
-        self._scorer = scorer
-        self.name = name
-
-    def score(self, cases: Sequence[Case]) -> list[Score]:
-        return self._scorer.score(cases)
-
-    def metrics(self) -> dict[str, float]:
-        return self._scorer.metrics()
-
-    def close(self) -> None:
-        self._scorer.close()
-
-
-def _scorer(part: RewardPart, name: str, folder: Path, say: Callable[[str], None], device: str) -> Scorer:
-    return _Named(_made(part, folder, say, device), name)
 
 
 def _made(part: RewardPart, folder: Path, say: Callable[[str], None], device: str) -> Scorer:
