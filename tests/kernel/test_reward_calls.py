@@ -108,20 +108,20 @@ def test_what_is_no_score_says_why_and_the_others_go_on(make: Make, line: str, s
 
 
 ENDS = {
-    "ends its process": ("import os; os._exit(3)", "error", "the reward's process ended with exit status 3"),
+    "ends its process": ("import os; os._exit(3)", "error", "the function's process ended with exit status 3"),
     "ends, and its copy does not": (
         "import os, time; os.fork() or time.sleep(600); os._exit(3)", "error",
-        "the reward's process ended with exit status 3",
+        "the function's process ended with exit status 3",
     ),
     "ends by a signal without a name": (
-        "import os; os.kill(os.getpid(), 50)", "error", "the reward's process ended by signal 50",
+        "import os; os.kill(os.getpid(), 50)", "error", "the function's process ended by signal 50",
     ),
     "writes where it must not": (
         "import os; [os.write(int(fd), b'junk\\n') for fd in os.listdir('/proc/self/fd') if 'pipe' in "
         "os.path.realpath(f'/proc/self/fd/{fd}') and os.stat(int(fd)).st_size == 0 and int(fd) > 2 and "
         "__import__('fcntl').fcntl(int(fd), 3) & 1]", "error", "the function wrote into the pipe of its replies",
     ),
-    "is killed": ("import os; os.kill(os.getpid(), 9)", "error", "the reward's process ended by signal SIGKILL"),
+    "is killed": ("import os; os.kill(os.getpid(), 9)", "error", "the function's process ended by signal SIGKILL"),
     "hangs": ("import time; time.sleep(3600)", "timeout", "took more than 0.5 s"),
     "hangs, deaf": (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); [0 for _ in iter(int, 1)]", "timeout",
@@ -229,7 +229,7 @@ def test_a_process_that_ended_between_batches_costs_none_a_score(make: Make) -> 
 
 def test_a_module_that_ends_its_process_leaves_no_pipe(make: Make) -> None:
     scorer = make("import os\nos._exit(4)\ndef reward(completion): return 1.0")
-    assert {score.note for score in scorer.score(CASES)} == {"the reward's process ended with exit status 4"}
+    assert {score.note for score in scorer.score(CASES)} == {"the function's process ended with exit status 4"}
     before = psutil.Process().num_fds()
     for _ in range(3):
         scorer.score(CASES)

@@ -136,7 +136,7 @@ def test_a_function_stands_by_itself(
 REFUSED = {
     "variables": (
         ["threshold = 3\nframe = [1]", "def reward(completion):\n    return len(completion) > threshold and frame[0]"],
-        "The reward 'reward' leans on the notebook's 'frame' and 'threshold', which the job does not have.",
+        "The function 'reward' leans on the notebook's 'frame' and 'threshold', which the job does not have.",
     ),
     "a constant": (["K = 1", "def reward(completion):\n    return K"], "leans on the notebook's 'K'"),
     "in a default": (["k = 1", "def reward(completion, n=k):\n    return n"], "leans on the notebook's 'k'"),
@@ -163,7 +163,7 @@ REFUSED = {
         ["import functools\ndef twice(f):\n    @functools.wraps(f)\n    def inner(completion):\n"
          "        return 2 * f(completion)\n    return inner",
          "def base(completion):\n    return 1.0", "reward = twice(base)"],
-        "The reward 'base' was wrapped by a call, which its source does not tell.",
+        "The function 'base' was wrapped by a call, which its source does not tell.",
     ),
     "a helper wrapped by a call": (
         ["import functools\ndef f(completion):\n    return 1.0\nf = functools.lru_cache(f)",
@@ -173,7 +173,7 @@ REFUSED = {
     "a name that an import once had": (
         ["from math import pi", "pi = 3", "def reward(completion):\n    return pi"], "leans on the notebook's 'pi'",
     ),
-    "a lambda": (["reward = lambda completion: 1.0"], "A reward cannot be a lambda"),
+    "a lambda": (["reward = lambda completion: 1.0"], "A lambda cannot be taken along"),
     "a partial": (
         ["import functools\ndef f(completion, k):\n    return k\nreward = functools.partial(f, k=1)"],
         "cannot be a functools.partial",

@@ -134,7 +134,7 @@ REFUSED = {
     ),
     "a column that is not there": (
         {"reward": "hasty"},
-        "The reward 'hasty' takes 'answer', which sums@1 has no column for. Its columns are ground_truth, hard, "
+        "The function 'hasty' takes 'answer', which sums@1 has no column for. Its columns are ground_truth, hard, "
         "prompt; a parameter with a default, or **row, need not be there.",
     ),
     "no ground truth": (

@@ -94,7 +94,10 @@ def _shared(row: Row) -> Any:
 
 
 def queries(mapping: Mapping) -> Mapping:
-    """Return the mapping to an evaluation: the prompt as query, the completion, better answer or truth as response."""
+    """Return the mapping to an evaluation: the prompt as query, the completion, better answer or truth as response.
+
+    Of prompts alone there is no response.
+    """
     words = dict(mapping.columns)
     asked, answered, part = _PARTS[mapping.form]
     # Of a preference only the better answer is read, so that the other need not be good.
@@ -125,15 +128,17 @@ def queries(mapping: Mapping) -> Mapping:
                     f"'{asked}' has {len(prompt)} turns before the answer; an evaluation asks one. Leave the row out.",
                 )
             prompt = prompt[0]["content"]
+        taken = {"query": prompt}
         response = _said(answer)
-        if not isinstance(response, str):
+        if answered and not isinstance(response, str):
             return Fault(
                 "form",
                 answered,
                 f"'{answered}' has an answer of several turns or of tool calls; an evaluation takes one text. "
                 "Leave the row out.",
             )
-        taken = {"query": prompt, "response": response}
+        if answered:
+            taken["response"] = response
         if system is not None:
             taken["system"] = system
         gone = {*taken, asked, answered}
@@ -144,6 +149,8 @@ def queries(mapping: Mapping) -> Mapping:
             taken["metadata"] = {"metadata": metadata}
         return taken
 
+    if not answered:
+        return Mapping(mapping.name, "evaluation", ("query",), (("query", words[asked]),), convert)
     said = words[answered] + {"messages": ", the last answer", "ground_truth": ", as text"}.get(answered, "")
     columns = (("query", words.get(asked, asked)), ("response", said))
     return Mapping(mapping.name, "evaluation", ("query", "response"), columns, convert)
@@ -176,4 +183,5 @@ _PARTS: dict[tuple[str, ...], tuple[str, str, Callable[[Row], tuple[Any, Any]]]]
     ("prompt", "chosen", "rejected"): ("prompt", "chosen", lambda row: (row["prompt"], row["chosen"])),
     ("chosen", "rejected"): ("chosen", "chosen", _implicit),
     ("prompt", "ground_truth"): ("prompt", "ground_truth", _checked),
+    ("prompt",): ("prompt", "", lambda row: (row["prompt"], None)),
 }

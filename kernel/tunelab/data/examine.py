@@ -108,7 +108,7 @@ def parts(row: dict[str, Any], technique: str, form: tuple[str, ...]) -> tuple[A
     there is nothing else.
     """
     if technique == "evaluation":
-        return row["query"], row["response"], ""
+        return row["query"], row["response"] if "response" in form else "", ""
     if form == ("messages",):
         return row["messages"][:-1], row["messages"][-1:], ""
     if form == ("text",):

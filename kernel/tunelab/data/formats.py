@@ -22,7 +22,7 @@ FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dpo": (("prompt", "chosen", "rejected"), ("chosen", "rejected")),
     "rlvr": (("prompt", "ground_truth"), ("prompt",)),
     "rlaif": (("prompt",),),
-    "evaluation": (("query", "response"),),
+    "evaluation": (("query", "response"), ("query",)),
 }
 #: So many rows are looked at.
 _HEAD = 100

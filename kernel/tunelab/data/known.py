@@ -428,6 +428,10 @@ def _evaluation(head: _Head) -> Iterator[Candidate]:
     for one in (*_dpo(head), *_checkable(head), *_sft(head), *_numbers(head)):
         if one.mapping.form != ("text",):
             yield Candidate(asking.queries(one.mapping), one.fits, one.needs_most)
+    # Without an answer to compare with, which not every metric asks for.
+    yield _own("evaluation", "query")
+    for one in (_own("rlaif", "prompt"), *_alone(head, "rlaif")):
+        yield Candidate(asking.queries(one.mapping), one.fits, one.needs_most)
 
 
 _FOR: dict[str, Callable[[_Head], Iterator[Candidate]]] = {

@@ -25,6 +25,8 @@ from typing import Any
 
 _PARENT_LOOK_S = 0.5
 _LONGEST_NOTE = 400
+#: What a function that takes a batch calls the answers.
+_ANSWERS = {"completions", "predictions"}
 
 
 def main() -> None:
@@ -55,7 +57,7 @@ def main() -> None:
         reply(broken=_told(error, path))
         return
     names, _ = _parameters(function)
-    is_async, is_batched = inspect.iscoroutinefunction(function), "completions" in names
+    is_async, is_batched = inspect.iscoroutinefunction(function), bool(_ANSWERS & names)
     reply(is_async=is_async and not is_batched, is_together=is_async or is_batched)
     # One loop for all batches: a client or a lock that the function keeps belongs to the loop it was made in.
     runner = asyncio.Runner()
@@ -69,7 +71,7 @@ def _answer(
     function: Any, path: str, cases: list[dict[str, Any]], timeout_s: float, runner: asyncio.Runner, reply: Any
 ) -> None:
     names, rest = _parameters(function)
-    if "completions" in names:
+    if _ANSWERS & names:
         values = _columns(cases, names, rest)
         try:
             found = function(**values)
@@ -117,6 +119,8 @@ def _parameters(function: Any) -> tuple[set[str], bool]:
 def _row(case: dict[str, Any], names: set[str], rest: bool) -> dict[str, Any]:
     """Return what a call takes of an answer: the prompt and the completion come before columns of those names."""
     values = {**case["row"], "prompt": case["prompt"], "completion": case["completion"]}
+    if "prediction" in names:
+        values["prediction"] = case["completion"]
     return values if rest else {name: value for name, value in values.items() if name in names}
 
 
@@ -127,6 +131,8 @@ def _columns(cases: list[dict[str, Any]], names: set[str], rest: bool) -> dict[s
     columns.pop("prompt", None)
     columns["prompts"] = [case["prompt"] for case in cases]
     columns["completions"] = [case["completion"] for case in cases]
+    if "predictions" in names:
+        columns["predictions"] = columns["completions"]
     if "ground_truths" in names and "ground_truth" in columns:
         columns["ground_truths"] = columns["ground_truth"]
     return columns if rest else {name: value for name, value in columns.items() if name in names}

@@ -165,7 +165,7 @@ class _Child:
                 os.close(pipe)
         self._buffer = b""
         self._tail = b""
-        threading.Thread(target=self._drain, name="tunelab-reward-output", daemon=True).start()
+        threading.Thread(target=self._drain, name="tunelab-function-output", daemon=True).start()
         try:
             first = self.reply(_START_S)
         except TimeoutError as error:
@@ -187,7 +187,7 @@ class _Child:
             # A process that reads nothing must not hold this one up.
             _, ready, _ = select.select([], [self._requests], [], timeout_s)
             if not ready:
-                raise Ended("the reward's process takes no more answers")
+                raise Ended("the function's process takes no more answers")
             try:
                 line = line[os.write(self._requests, line[:65536]) :]
             except BrokenPipeError as error:
@@ -239,14 +239,14 @@ class _Child:
         try:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
-            return "the reward's process closed its pipe"
+            return "the function's process closed its pipe"
         how = f"with exit status {status}"
         if status < 0:
             # Real-time signals have no names.
             names = {number.value: number.name for number in signal.Signals}
             how = f"by signal {names.get(-status, -status)}"
         said = self._tail.decode("utf-8", "replace").strip().splitlines()
-        return f"the reward's process ended {how}" + (f": {said[-1][:200]}" if said else "")
+        return f"the function's process ended {how}" + (f": {said[-1][:200]}" if said else "")
 
     def _drain(self) -> None:
         assert self._process.stdout is not None

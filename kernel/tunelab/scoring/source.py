@@ -25,8 +25,10 @@ from typing import Any
 from tunelab.errors import SpecError, did_you_mean, listing
 
 _HEAD = "from __future__ import annotations\n"
+#: What an answer is called, and a batch of them: by rewards, and by scorers.
+ANSWER, ANSWERS = ("completion", "prediction"), ("completions", "predictions")
 #: What a call gives beside the row's columns.
-_GIVEN = {"prompt", "completion", "prompts", "completions"}
+_GIVEN = {"prompt", "prompts", *ANSWER, *ANSWERS}
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,24 @@ def capture(function: Callable[..., Any], namespace: dict[str, Any] | None = Non
     function = _plain(function)
     if free := [name for name in function.__code__.co_freevars if name != "__class__"]:
         raise SpecError(
-            f"The reward '{function.__name__}' leans on {_names(free)} of the function that it was defined in, which "
+            f"The function '{function.__name__}' leans on {_names(free)} of the function that it was defined in, which "
             f"the job does not have. Define it at the top of a cell, with what it needs in it."
         )
     taken = _Taken(function.__module__, {**(namespace or {}), **function.__globals__})
     taken.add(function)
     if taken.variables:
         raise SpecError(
-            f"The reward '{function.__name__}' leans on the notebook's {_names(sorted(taken.variables))}, which the "
+            f"The function '{function.__name__}' leans on the notebook's {_names(sorted(taken.variables))}, which the "
             "job does not have. Write what it needs into the function, or take it from the row's columns."
         )
     if taken.local_modules:
         raise SpecError(
-            f"The reward '{function.__name__}' imports {_names(sorted(taken.local_modules))} from a file beside the "
+            f"The function '{function.__name__}' imports {_names(sorted(taken.local_modules))} from a file beside the "
             "notebook, which the job does not have. Define what it needs in a cell, or install it as a package."
         )
     if taken.unknown:
         raise SpecError(
-            f"The reward '{function.__name__}' uses {_names(sorted(taken.unknown))}, which is defined nowhere. Import "
+            f"The function '{function.__name__}' uses {_names(sorted(taken.unknown))}, which is defined nowhere. Import "
             "or define it in the notebook."
         )
     text = _HEAD + "".join(f"{line}\n" for line in sorted(taken.imports))
@@ -106,19 +108,19 @@ def from_file(path: Path, name: str) -> Source:
         If there is no such file or function, or it is no Python.
     """
     if not path.is_file():
-        raise SpecError(f"reward: there is no file {path}.")
+        raise SpecError(f"There is no file {path}.")
     try:
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)
     except UnicodeDecodeError as error:
-        raise SpecError(f"reward: {path} is not UTF-8 text.") from error
+        raise SpecError(f"{path} is not UTF-8 text.") from error
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise SpecError(f"reward: {path}{where} is no Python: {error.args[0]}.") from error
+        raise SpecError(f"{path}{where} is no Python: {error.args[0]}.") from error
     functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     if name not in functions:
         has = f" It has {listing(functions)}." if functions else ""
-        raise SpecError(f"reward: {path} has no function '{name}'.{did_you_mean(name, functions)}{has}")
+        raise SpecError(f"{path} has no function '{name}'.{did_you_mean(name, functions)}{has}")
     return _checked(Source.of(name, text))
 
 
@@ -136,7 +138,7 @@ def form(source: Source) -> Form:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == source.name
     )
     arguments = node.args
-    who = f"The reward '{source.name}'"
+    who = f"The function '{source.name}'"
     if arguments.posonlyargs:
         raise SpecError(f"{who} has parameters before a '/': they are given by name. Leave the '/' out.")
     plain = [each.arg for each in arguments.args]
@@ -147,20 +149,20 @@ def form(source: Source) -> Form:
         for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         if default is not None
     }
-    one, many = {"prompt", "completion"} & set(names), {"prompts", "completions"} & set(names)
+    one, many = {"prompt", *ANSWER} & set(names), {"prompts", *ANSWERS} & set(names)
     if one and many:
         raise SpecError(
-            f"{who} takes {_names(sorted(one | many))}: an answer at a time has prompt and completion, a batch has "
-            "prompts and completions."
+            f"{who} takes {_names(sorted(one | many))}: an answer at a time has prompt and completion (or "
+            "prediction), a batch has prompts and completions (or predictions)."
         )
-    if not {"completion", "completions"} & set(names):
+    if not {*ANSWER, *ANSWERS} & set(names):
         raise SpecError(
-            f"{who} takes neither 'completion' (an answer at a time) nor 'completions' (a batch of them), so it does "
-            "not see the answer."
+            f"{who} takes neither 'completion' or 'prediction' (an answer at a time) nor 'completions' or 'predictions' "
+            "(a batch of them), so it does not see the answer."
         )
     inside = [inner for inner in _own_nodes(node) if isinstance(inner, (ast.Yield, ast.YieldFrom))]
     if inside:
-        raise SpecError(f"{who} yields; a reward returns its score.")
+        raise SpecError(f"{who} yields; it has to return its score.")
     return Form(
         is_batched=bool(many),
         is_async=isinstance(node, ast.AsyncFunctionDef),
@@ -181,7 +183,7 @@ def _checked(source: Source) -> Source:
     try:
         compile(source.text, source.name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
-        raise SpecError(f"The reward '{source.name}' does not stand by itself: {error}.") from error
+        raise SpecError(f"The function '{source.name}' does not stand by itself: {error}.") from error
     return source
 
 
@@ -189,18 +191,18 @@ def _plain(function: Any) -> FunctionType:
     """Return the function that was written: without the wrappers of the decorators above it."""
     advice = "Give a function that was defined with def."
     if isinstance(function, functools.partial):
-        raise SpecError(f"A reward cannot be a functools.partial. {advice}")
+        raise SpecError(f"A functools.partial cannot be taken along. {advice}")
     if inspect.ismethod(function):
-        raise SpecError(f"The reward '{function.__name__}' is a method of an object, which the job has not. {advice}")
+        raise SpecError(f"The function '{function.__name__}' is a method of an object, which the job has not. {advice}")
     written = inspect.unwrap(function)
     if not isinstance(written, FunctionType):
         kind = "a class" if inspect.isclass(function) else f"of the type {type(function).__name__}"
-        raise SpecError(f"The reward {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}")
+        raise SpecError(f"The scoring function {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}")
     if written.__name__ == "<lambda>":
-        raise SpecError(f"A reward cannot be a lambda: it has no name for the charts. {advice}")
+        raise SpecError(f"A lambda cannot be taken along: it has no name. {advice}")
     if not _is_decorated(function):
         raise SpecError(
-            f"The reward '{written.__name__}' was wrapped by a call, which its source does not tell. Write the "
+            f"The function '{written.__name__}' was wrapped by a call, which its source does not tell. Write the "
             "decorator as @ above its def."
         )
     return written

@@ -139,10 +139,18 @@ PRESETS = tuple(OPTIONS)
 WANT_GROUND_TRUTH = frozenset({"exact", "number"})
 
 
-class FeedbackReward(_Part):
-    """A model that scores answers by a reward prompt."""
+def address(value: str | None) -> str | None:
+    """Refuse what is no address of an endpoint, or has a secret in it."""
+    if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
+        raise ValueError("it is an address such as http://127.0.0.1:8000/v1, without a key or password in it")
+    return value
 
-    prompt: str = Field(min_length=1, description="the reward prompt, NAME or NAME@VERSION")
+
+class Asked(BaseModel):
+    """A model that is asked for scores: a local one, or one behind an endpoint."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
     model: str = Field(min_length=1, description="the feedback model: a local one, or the endpoint's name for it")
     base_url: str | None = Field(None, description="an OpenAI-compatible endpoint; without it the model is a local one")
     api_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
@@ -155,12 +163,13 @@ class FeedbackReward(_Part):
     price_in: float | None = Field(None, ge=0, description="price of a million prompt tokens, for the cost shown")
     price_out: float | None = Field(None, ge=0, description="price of a million reply tokens")
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
-            raise ValueError("it is an address such as http://127.0.0.1:8000/v1, without a key or password in it")
-        return value
+    _is_an_address = field_validator("base_url")(address)
+
+
+class FeedbackReward(Asked, _Part):
+    """A model that scores answers by a reward prompt."""
+
+    prompt: str = Field(min_length=1, description="the reward prompt, NAME or NAME@VERSION")
 
 
 def _kind(value: Any) -> str:
