@@ -183,8 +183,8 @@ def _reads(function: source.Source, columns: set[str], dataset: str) -> None:
     if lacking := sorted(source.required_columns(function) - columns):
         hint = did_you_mean(lacking[0], columns - {"prompt"})
         raise SpecError(
-            f"The function '{function.name}' takes '{lacking[0]}', which {dataset} has no column for.{hint} Its columns "
-            f"are {listing(columns)}; a parameter with a default, or **row, need not be there."
+            f"The function '{function.name}' takes '{lacking[0]}', which {dataset} has no column for.{hint} Its "
+            f"columns are {listing(columns)}; a parameter with a default, or **row, need not be there."
         )
 
 

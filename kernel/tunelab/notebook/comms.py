@@ -20,7 +20,7 @@ from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 4
+PROTOCOL = 5
 
 Shown = Live | JobList | DatasetList | DatasetPage | CreateForm
 
@@ -42,9 +42,9 @@ class CommView:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
         self.comm.send({"method": "message", "content": {"type": "points", "index": index}}, buffers=[values])
 
-    def message(self, content: dict[str, Any]) -> None:
-        """Take something that is no state, such as rows."""
-        self.comm.send({"method": "message", "content": content})
+    def message(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Take something that is no state, such as rows; a file's bytes as a buffer."""
+        self.comm.send({"method": "message", "content": content}, buffers=buffers)
 
     def notice(self, text: str) -> None:
         """Say why something that this view asked for could not be done."""

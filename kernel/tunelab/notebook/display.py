@@ -7,6 +7,7 @@ from typing import Any
 from IPython.display import DisplayHandle, display
 
 from tunelab.data import Dataset
+from tunelab.evaluation.results import line
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.view import sentence
 from tunelab.notebook.datasets import DatasetPage
@@ -53,11 +54,14 @@ def show(job: Job) -> None:
     """Display a job in the running cell."""
     shown = live(job.id)
     bundle: dict[str, Any] = {**(JobWidget(shown)._repr_mimebundle_() or ({}, {}))[0], MIME: {"job": job.id}}
-    if picture := shown.state()["picture"]:
-        display({**bundle, **_ended(job, picture)}, raw=True)
+    state = shown.state()
+    if state["picture"]:
+        display({**bundle, **_ended(job, state["picture"])}, raw=True)
         return
     # What is saved of a job that runs on without the notebook.
-    handle = display({**bundle, "text/html": job_html(job), "text/plain": repr(job)}, raw=True, display_id=True)
+    handle = display(
+        {**bundle, "text/html": job_html(job, state["evaluation"]), "text/plain": repr(job)}, raw=True, display_id=True
+    )
     if handle:
         shown.add(_Output(job, handle))
 
@@ -66,16 +70,23 @@ def _ended(job: Job, picture: str) -> dict[str, Any]:
     return {MIME: {"job": job.id}, "image/svg+xml": picture, "text/plain": repr(job)}
 
 
-def job_html(job: Job) -> str:
-    """Return a job as a small table, for a page where the widget does not run; every text escaped."""
+def job_html(job: Job, evaluation: dict[str, Any] | None = None) -> str:
+    """Return a job as a small table, for a page where the widget does not run; every text escaped.
+
+    `evaluation` is what an evaluation found, as its view's state has it.
+    """
     view = job.view()
     rows = [{"job": "state", job.id: sentence(view)}]
     rows += [{"job": "warning", job.id: f"{alert['message']} {alert['advice']}"} for alert in job.alerts]
+    if evaluation:
+        rows += [{"job": "note", job.id: note["message"]} for note in evaluation["notes"]]
     for name in _SHOWN_METRICS:
         value, step = view.metrics.get(name, (None, 0))
         if value is not None:
             rows.append({"job": name, job.id: f"{value:.4g} at step {step}"})
-    return table(rows)
+    return table(rows) + (
+        table([line(row) for row in evaluation["summary"]]) if evaluation and evaluation["summary"] else ""
+    )
 
 
 def show_dataset(dataset: Dataset) -> None:

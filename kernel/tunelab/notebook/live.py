@@ -19,8 +19,10 @@ from tunelab.jobs import folder as folders
 from tunelab.jobs import manager
 from tunelab.jobs.curves import Curves, pack
 from tunelab.jobs.manager import Job
+from tunelab.notebook import evaluations, rollouts
+from tunelab.notebook.evaluations import EvaluationDesk
 from tunelab.notebook.picture import picture
-from tunelab.notebook.rollouts import ASKED, RolloutDesk
+from tunelab.notebook.rollouts import RolloutDesk
 from tunelab.notebook.snapshot import HEADLINE, cell, snapshot
 from tunelab.registry import links
 from tunelab.spec import REINFORCEMENT
@@ -58,8 +60,8 @@ class View(Protocol):
 class Asking(View, Protocol):
     """A view that asks for what is no state."""
 
-    def message(self, content: dict[str, Any]) -> None:
-        """Take an answer, such as rollouts."""
+    def message(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Take an answer, such as rollouts; a file's bytes as a buffer."""
 
 
 class Watched(Protocol):
@@ -81,10 +83,17 @@ class Live:
     def __init__(self, folder: folders.JobFolder) -> None:
         self.curves = Curves()
         self.job = Job(folder, hear=self.curves.fold)
-        self._desk = RolloutDesk(folder.journal) if self.job.spec["technique"] in REINFORCEMENT else None
+        self._rollouts: RolloutDesk | None = None
+        self._evaluation: EvaluationDesk | None = None
+        if self.job.spec["kind"] == "evaluate":
+            # The desk does not keep alive what nobody holds.
+            look = weakref.WeakMethod(self.look)
+            self._evaluation = EvaluationDesk(folder, lambda: (look() or (lambda: None))())
+        elif self.job.spec["technique"] in REINFORCEMENT:
+            self._rollouts = RolloutDesk(folder.journal)
         self._views: list[View] = []
         self._shown: dict[str, Any] = {}
-        self._pictured: tuple[str, str | None] | None = None
+        self._pictured: tuple[Any, ...] | None = None
         self._revived = 0.0
         self._read_to = -1
         self._lock = threading.RLock()
@@ -103,8 +112,12 @@ class Live:
         with self._lock:
             if view in self._views:
                 self._views.remove(view)
-            if self._desk:
-                self._desk.forget(view)
+            if self._rollouts:
+                self._rollouts.forget(view)
+            if self._evaluation:
+                self._evaluation.forget(view)
+                if not self._views:
+                    self._evaluation.close()
 
     def look(self) -> None:
         """Tell the views what is new in the journal."""
@@ -153,15 +166,18 @@ class Live:
         """Do what a view asks for.
 
         That is ``pause``, ``resume``, ``move_up``, ``cancel``, ``points`` for all of them, or what
-        `tunelab.notebook.rollouts` answers.
+        `tunelab.notebook.rollouts` and `tunelab.notebook.evaluations` answer.
         """
         if content["type"] == "points":
             with self._lock:
                 self.look()
                 view.points(*pack(self.curves))
-        elif content["type"] in ASKED:
-            if self._desk:
-                self._desk.command(view, content)
+        elif content["type"] in rollouts.ASKED:
+            if self._rollouts:
+                self._rollouts.command(view, content)
+        elif content["type"] in evaluations.ASKED:
+            if self._evaluation:
+                self._evaluation.command(view, content)
         elif _did(self.job, content["type"], view):
             self.look()
 
@@ -174,20 +190,22 @@ class Live:
     def _state(self) -> dict[str, Any]:
         view = self.job.read()
         now = snapshot(self.job, view)
+        evaluation = self._evaluation.state() if self._evaluation else None
         return {
             "snapshot": now,
             "cell": self._shown.get("cell") or cell(self.job),
             "mlflow": links.link(view.run) if view.run else None,
-            "picture": self._picture(now) if view.has_ended else None,
-            "rollouts": self._desk.state() if self._desk else None,
+            "picture": self._picture(now, evaluation) if view.has_ended else None,
+            "rollouts": self._rollouts.state() if self._rollouts else None,
+            "evaluation": evaluation,
         }
 
-    def _picture(self, now: dict[str, Any]) -> str:
-        """Return the last picture; it is drawn once, and again when the version is known."""
-        at = (now["state"], now["model_version"])
+    def _picture(self, now: dict[str, Any], evaluation: dict[str, Any] | None) -> str:
+        """Return the last picture; it is drawn once, and again when the version is known, or scores are overruled."""
+        at = (now["state"], now["model_version"], evaluation and evaluation["version"])
         if self._pictured != at:
             self._pictured = at
-            return picture(now, self.curves)
+            return picture(now, self.curves, evaluation)
         return str(self._shown["picture"])
 
 
@@ -279,7 +297,8 @@ class _Row:
         # Looked at before the journal, where the version stands before this goes.
         is_pending = self._job.folder.pending.exists()
         view = self._job.view()
-        name = HEADLINE[self._job.spec["technique"]]
+        # An evaluation has no curve.
+        name = HEADLINE.get(self._job.spec.get("technique", ""), "")
         curve = self._curves.get(name)
         spark = [[step, value] for step, value in curve.thinned(_SPARK_POINTS) if value == value] if curve else []
         now = snapshot(self._job, view)

@@ -23,6 +23,8 @@ _PAD, _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 14, 56, 84, 40
 _POINTS = 400
 _CHARTS = 8
 _ALERTS = 4
+_COMPARISONS, _BENCHMARKS = 6, 12
+_TESTS = {"sign": "sign test", "mcnemar": "McNemar's test"}
 #: Characters of XML 1.0 that are no controls: tab, newline, and these.
 _NOT_TEXT = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
@@ -35,7 +37,7 @@ text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeri
 .card{fill:#fff;stroke:#e0e0e0}.line{stroke:#e0e0e0;stroke-width:1}.g{stroke:#eee;stroke-width:1}
 polyline{fill:none;stroke-width:1.5;stroke-linejoin:round}.k0{stroke:#1976d2}.k1{stroke:#00796b}.k2{stroke:#c2185b}
 .k3{stroke:#7b1fa2}.k4{stroke:#616161}.f0{fill:#1976d2}.f1{fill:#00796b}.f2{fill:#c2185b}.f3{fill:#7b1fa2}.f4{fill:#616161}
-polygon{opacity:.16}.w{fill:#b26a00}.good{fill:#388e3c}.bad{fill:#d32f2f}.calm{fill:#757575}.busy{fill:#1976d2}
+polygon{opacity:.16}.w{fill:#b26a00}.o{fill:#fff;font-weight:600}.good{fill:#388e3c}.bad{fill:#d32f2f}.calm{fill:#757575}.busy{fill:#1976d2}
 @media(prefers-color-scheme:dark){text{fill:#e0e0e0}.s{fill:#aaa}.card{fill:#1b1b1b;stroke:#3a3a3a}.line{stroke:#3a3a3a}
 .g{stroke:#2c2c2c}.k0{stroke:#64b5f6}.k1{stroke:#4db6ac}.k2{stroke:#f48fb1}.k3{stroke:#ce93d8}.k4{stroke:#bdbdbd}
 .w{fill:#ffb74d}.f0{fill:#64b5f6}.f1{fill:#4db6ac}.f2{fill:#f48fb1}.f3{fill:#ce93d8}.f4{fill:#bdbdbd}}
@@ -90,7 +92,7 @@ CHARTS: dict[str, tuple[Chart, ...]] = {
 _TONES = {"completed": "good", "failed": "bad", "running": "busy", "recovering": "busy"}
 
 
-def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
+def picture(job: Mapping[str, Any], curves: Mapping[str, Points], evaluation: Mapping[str, Any] | None = None) -> str:
     """Return the picture of a job as SVG.
 
     Parameters
@@ -99,8 +101,10 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
         A snapshot, as `tunelab.notebook.snapshot.snapshot` makes it.
     curves
         The points (step, value) by metric; NaN is a gap.
+    evaluation
+        The results of an evaluation, as `tunelab.notebook.evaluations.EvaluationDesk.state` returns them.
     """
-    known = [*CHARTS[job["technique"]]]
+    known = [*CHARTS.get(job["technique"], ())]
     if known and known[0].band:
         known.insert(1, _parts(curves))
     charts = [chart for chart in known if any(len(curves.get(metric, ())) for metric, _, _ in chart.lines)]
@@ -108,9 +112,11 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
     columns = min(len(charts), 3 if len(charts) in (3, 5, 6) else 4) or 1
     rows = math.ceil(len(charts) / columns)
     sentence = _wrapped(job["sentence"], 150, 3)
-    warnings = [_short(alert["message"], 140) for alert in job.get("alerts", [])][:_ALERTS]
+    noted = [*job.get("alerts", []), *(evaluation["notes"] if evaluation else ())]
+    warnings = [_short(note["message"], 140) for note in noted][:_ALERTS]
     top = _HEAD + 16 * (len(sentence) + len(warnings) - 1)
-    height = top + rows * _COLUMN_HEIGHT + _FOOT
+    results, end = _results(evaluation, top) if evaluation else ([], top)
+    height = end + rows * _COLUMN_HEIGHT + _FOOT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tunelab-job" width="{_WIDTH}" height="{height}" '
         f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label={quoteattr(_clean("Job " + job["id"]))}>',
@@ -120,9 +126,10 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points]) -> str:
         *_head(job, sentence),
         *(_write(_PAD, 58 + 16 * (len(sentence) + at), f"⚠ {text}", "w") for at, text in enumerate(warnings)),
     ]
+    parts += results
     width = _WIDTH / columns
     for place, chart in enumerate(charts):
-        left, up = place % columns * width, top + place // columns * _COLUMN_HEIGHT
+        left, up = place % columns * width, end + place // columns * _COLUMN_HEIGHT
         if place % columns == 0:
             parts.append(_rule(0, up, _WIDTH, up))
         else:
@@ -222,6 +229,72 @@ def _chart(chart: Chart, curves: Mapping[str, Points], left: float, top: float, 
     return parts
 
 
+def _results(evaluation: Mapping[str, Any], top: float) -> tuple[list[str], float]:
+    """Return an evaluation's summary, each comparison with a bar, and where it ends."""
+    against = [row for row in evaluation["summary"] if row["baseline"] is not None]
+    parts: list[str] = []
+    for row in (against or evaluation["summary"])[:_COMPARISONS]:
+        told = f"{row['metric']}: {row['model']}" + (f" against {row['baseline']}" if row["baseline"] else "")
+        parts.append(_write(_PAD, top + 12, _short(told, 130), "b"))
+        top += 22
+        if row["improved"] is not None:
+            parts += _bar(row, top)
+            top += 32
+        parts.append(_write(_PAD, top + 12, _short(_compared(row), 120)))
+        scored = f"{row['scored']:,} of {row['scored'] + row['unscored']:,} scored"
+        parts.append(_write(_WIDTH - _PAD, top + 12, scored, "s", "end"))
+        human = row["human_summary"]
+        overruled = f"With {row['counts']['overruled']} overruled by people: {_compared(human)}" if human else ""
+        top += 20
+        # A clear one says what the line above has said.
+        is_clear = row["p_value"] is not None and row["p_value"] < 0.05 and not row["low"] <= 0 <= row["high"]
+        for text in filter(None, ("" if is_clear else row["verdict"], overruled)):
+            parts.append(_write(_PAD, top + 12, _short(text, 140), "s"))
+            top += 20
+        top += 12
+    for row in (evaluation["benchmarks"] or [])[:_BENCHMARKS]:
+        value = number(row["value"]) + (f" ± {number(row['stderr'])}" if row["stderr"] else "")
+        parts.append(_write(_PAD, top + 12, _short(f"{row['task']} {row['metric']}: {row['model']} {value}", 140)))
+        top += 18
+    return parts, top + 6
+
+
+def _bar(row: Mapping[str, Any], top: float) -> list[str]:
+    """Return how many records are better, equal and worse, as one bar."""
+    parts, left = [], float(_PAD)
+    for key, tone in (("improved", "good"), ("equal", "calm"), ("degraded", "bad")):
+        width = (_WIDTH - 2 * _PAD) * row[key]
+        parts.append(f'<rect class="{tone}" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="26"/>')
+        share = f"{row[key]:.0%}"
+        text = next((text for text in (f"{share} {key}", share, "") if 8 * len(text) < width), "")
+        if text:
+            parts.append(_write(left + width / 2, top + 17, text, "o", "middle"))
+        left += width
+    return parts
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    """Return a row of the summary as a sentence."""
+    if row["mean"] is None:
+        return "No score"
+    if row["difference"] is None:
+        return f"Mean score {number(row['mean'])}"
+    # Both of the records that have a score on both sides, so that the difference is theirs.
+    here, there = row["baseline_mean"] + row["difference"], row["baseline_mean"]
+    said = f"Mean score {number(here)} against {number(there)}, difference {_signed(row['difference'])}"
+    known = []
+    if row["low"] is not None:
+        known.append(f"95%: {_signed(row['low'])} to {_signed(row['high'])}")
+    if row["p_value"] is not None:
+        p = "< 0.001" if row["p_value"] < 1e-3 else f"= {row['p_value']:.3f}"
+        known.append(f"{_TESTS.get(row['test'], row['test'])} p {p}")
+    return said + (f" ({'; '.join(known)})" if known else "")
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{number(value)}"
+
+
 def _parts(curves: Mapping[str, Points]) -> Chart:
     """Return the chart of a reward's parts; without lines where there is one part, which is the reward itself."""
     found = [(metric, _short(match[1], 14)) for metric in curves if (match := _PART.fullmatch(metric))]
@@ -266,7 +339,10 @@ def _foot(job: Mapping[str, Any], top: float) -> list[str]:
         if metric["name"] == name and metric["value"] is not None
     ]
     rows = job["rows"]
-    facts.append(("Rows", f"{rows['train']:,} train" + (f" · {rows['eval']:,} held out" if rows["eval"] else "")))
+    if job.get("kind") == "evaluate":
+        facts.append(("Records", f"{rows['eval']:,}"))
+    else:
+        facts.append(("Rows", f"{rows['train']:,} train" + (f" · {rows['eval']:,} held out" if rows["eval"] else "")))
     if job["checkpoint"]:
         facts.append(("Checkpoint", f"step {job['checkpoint']['step']}"))
     if job["started"]:

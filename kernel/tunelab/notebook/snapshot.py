@@ -20,17 +20,11 @@ _sizes: WeakKeyDictionary[Job, tuple[tuple[Any, ...], int]] = WeakKeyDictionary(
 
 def snapshot(job: Job, view: JobView) -> dict[str, Any]:
     """Return what the page's view shows of a job, as JSON."""
-    spec, facts = job.spec, job.facts
-    adapter = spec["adapter"]
     return {
         "id": job.id,
-        "name": spec["name"],
-        "kind": spec["kind"],
-        "technique": spec["technique"],
-        # A folder by its name: the whole path is in the cell that makes the job again.
-        "model": Path(spec["model"]).name if Path(spec["model"]).is_absolute() else spec["model"],
-        "dataset": spec["dataset"],
-        "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
+        "name": job.id.rsplit("-", 3)[0],
+        "kind": job.spec["kind"],
+        **(_evaluation(job) if job.spec["kind"] == "evaluate" else _customization(job)),
         "state": view.state,
         "sentence": sentence(view),
         "reason": view.reason,
@@ -41,9 +35,6 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "step": view.step,
         "total": view.total,
         "epoch": view.epoch,
-        "epochs": None
-        if spec["hyperparameters"].get("max_steps", -1) > 0
-        else spec["hyperparameters"]["num_train_epochs"],
         "eta_s": view.eta_s,
         "tokens_per_s": view.tokens_per_s,
         "share": view.share,
@@ -54,13 +45,60 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "checkpoint": view.checkpoint,
         "restarts": view.restarts,
         "disk_bytes": _disk_bytes(job, view),
-        "rows": {"train": facts["train_rows"], "eval": facts["eval_rows"]},
         "model_version": view.model_version,
-        "submitted": facts["submitted_ns"] / 1e9,
+        "submitted": job.facts["submitted_ns"] / 1e9,
         "started": view.started,
         "ended": view.ended,
         "elapsed_s": view.elapsed_s(time.time()),
     }
+
+
+def _customization(job: Job) -> dict[str, Any]:
+    spec, facts = job.spec, job.facts
+    adapter, hyperparameters = spec["adapter"], spec["hyperparameters"]
+    return {
+        "technique": spec["technique"],
+        "model": _short(spec["model"]),
+        "dataset": spec["dataset"],
+        "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
+        "epochs": None if hyperparameters.get("max_steps", -1) > 0 else hyperparameters["num_train_epochs"],
+        "rows": {"train": facts["train_rows"], "eval": facts["eval_rows"]},
+    }
+
+
+def _evaluation(job: Job) -> dict[str, Any]:
+    """Return the same keys of an evaluation: its method is the technique, what scores stands where the adapter does."""
+    spec, facts = job.spec, job.facts
+    benchmark = spec["benchmark"]
+    # One that measures the judge has no other models.
+    models = [_short(name) for name in facts["models"] or [spec["judge"]["model"]]]
+    return {
+        "technique": spec["method"],
+        "model": f"{_together(models[1:])} against {models[0]}" if models[1:] else models[0],
+        "dataset": spec["dataset"] or (", ".join(benchmark["tasks"]) if benchmark else ""),
+        "adapter": _scored_by(spec),
+        "epochs": None,
+        "rows": {"train": 0, "eval": facts["rows"]},
+    }
+
+
+def _scored_by(spec: dict[str, Any]) -> str:
+    """Return by which metrics an evaluation scores, and who does: ``human_like · judge: local smollm2-360m``."""
+    if judge := spec["judge"]:
+        metrics = [metric if isinstance(metric, str) else metric["name"] for metric in judge["metrics"]]
+        where = "" if judge["base_url"] else "local "
+        return f"{', '.join(metrics)} · judge: {where}{_short(judge['model'])}"
+    return ", ".join(part.get("preset") or part["name"] for part in spec["scorer"])
+
+
+def _together(names: list[str]) -> str:
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _short(model: str) -> str:
+    """Return what a model is called; a folder by its name: the whole path is in the cell that makes the job again."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _disk_bytes(job: Job, view: JobView) -> int:
@@ -76,6 +114,6 @@ def cell(job: Job) -> str:
     """Return the cell that makes the same job again."""
     # Jobs of the first release noted no more than the resolved spec.
     given = job.facts.get("given") or {key: value for key, value in job.spec.items() if value is not None}
-    order = ["name", "model", "technique", "dataset"]
+    order = ["name", "model", "models", "technique", "dataset", "method"]
     ordered = {key: given[key] for key in order if key in given} | given
-    return "%%customize\n" + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
+    return f"%%{job.spec['kind']}\n" + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)

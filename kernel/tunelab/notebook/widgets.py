@@ -68,6 +68,8 @@ class JobWidget(ViewWidget):
     picture = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     #: Which rollouts there are; their texts come by message.
     rollouts = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    #: An evaluation's summary; its records come by message.
+    evaluation = traitlets.Dict(None, allow_none=True).tag(sync=True)
     #: Never set: each time the state is asked for, the curves so far.
     curves = traitlets.Any(None).tag(sync=True, to_json=lambda _, widget: widget._curves())
 
@@ -86,9 +88,9 @@ class JobWidget(ViewWidget):
         if self._is_drawn:
             self.send({"type": "points", "index": index}, buffers=[values])
 
-    def message(self, content: dict[str, Any]) -> None:
-        """Take something that is no state, such as rollouts."""
-        self.send(content)
+    def message(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Take something that is no state, such as rollouts; a file's bytes as a buffer."""
+        self.send(content, **({"buffers": buffers} if buffers else {}))
 
     def notice(self, text: str) -> None:
         """Say why something that this view asked for could not be done."""

@@ -1,4 +1,4 @@
-"""Reward prompts in MLflow's prompt registry, a version each; never imported in kernels."""
+"""Reward prompts and metrics in MLflow's prompt registry, a version each; never imported in kernels."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.registry import prompts as index
 from tunelab.registry import store
+from tunelab.registry.prompts import Kind
 
-#: MLflow's names of reward prompts begin so.
-PREFIX = "tunelab.reward."
+_WORDS: dict[Kind, str] = {"reward": "reward prompt", "metric": "metric"}
 #: A run's tag from which MLflow shows the prompts that were used.
 LINKED = "mlflow.linkedPrompts"
 
 
-def register(name: str, template: str) -> int:
+def register(name: str, template: str, kind: Kind = "reward") -> int:
     """Keep a template and return its version; the same text is the version that it was.
 
     Raises
@@ -35,48 +35,54 @@ def register(name: str, template: str) -> int:
     # Somebody waits: of itself MLflow asks a server that is away for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
-        return ensure(store.client(), name, template)
+        return ensure(store.client(), name, template, kind)
     except (MlflowException, OSError, SQLAlchemyError) as error:
         # An address may have a password in it.
         said = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0]).rstrip(".")
         raise Error(
-            f"MLflow did not take the reward prompt '{name}', and it was not kept; create it again when MLflow does: "
+            f"MLflow did not take the {_WORDS[kind]} '{name}', and it was not kept; create it again when MLflow does: "
             f"{said}."
         ) from error
 
 
-def ensure(client: MlflowClient, name: str, template: str) -> int:
+def ensure(client: MlflowClient, name: str, template: str, kind: Kind = "reward") -> int:
     """Return the version of a prompt that has this text, made where there is none."""
     # Two jobs that begin together would both make it.
     with workspace.current().lock("mlflow-prompts"):
-        for version in _versions(client, PREFIX + name):
+        for version in _versions(client, full_name(name, kind)):
             if version.template == template:
                 return int(version.version)
-        return int(client.register_prompt(PREFIX + name, template, tags={"tunelab.kind": "reward"}).version)
+        return int(client.register_prompt(full_name(name, kind), template, tags={"tunelab.kind": kind}).version)
 
 
-def link(client: MlflowClient, run_id: str, used: Iterable[tuple[str, int]]) -> None:
+def link(client: MlflowClient, run_id: str, used: Iterable[tuple[str, int]], kind: Kind = "reward") -> None:
     """Have MLflow show prompts, by name and version, with a run.
 
     `MlflowClient.link_prompt_version_to_run` sets the same tag, but looks for the run in the store of the process's
     tracking URI instead of the client's own (MLflow 3.17).
     """
-    linked = [{"name": PREFIX + name, "version": str(version)} for name, version in used]
+    linked = [{"name": full_name(name, kind), "version": str(version)} for name, version in used]
     client.set_tag(run_id, LINKED, json.dumps(linked))
 
 
-def rebuild_index() -> dict[str, int]:
-    """Write the workspace's index of reward prompts anew from MLflow, and return how many versions there are."""
+def rebuild_index(kind: Kind = "reward") -> dict[str, int]:
+    """Write the workspace's index of a kind anew from MLflow, and return how many versions there are."""
     client = store.client()
+    prefix = full_name("", kind)
     found = []
-    for prompt in client.search_prompts(f"name LIKE '{PREFIX}%'"):
+    for prompt in client.search_prompts(f"name LIKE '{prefix}%'"):
         for version in _versions(client, prompt.name):
             at = version.creation_timestamp or 0
             created = dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="seconds")
-            name = prompt.name.removeprefix(PREFIX)
+            name = prompt.name.removeprefix(prefix)
             found.append(index.Entry(name, int(version.version), version.template, created))
-    index.replace(found)
+    index.replace(found, kind)
     return {"versions": len(found)}
+
+
+def full_name(name: str, kind: Kind) -> str:
+    """Return what MLflow calls a text: its prompts and models share one namespace."""
+    return f"tunelab.{kind}.{name}"
 
 
 def _versions(client: MlflowClient, name: str) -> list[Any]:

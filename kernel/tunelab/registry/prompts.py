@@ -1,19 +1,27 @@
-"""The index of reward prompts: what the kernel reads in place of MLflow's prompt registry."""
+"""The index of reward prompts and of judges' metrics: what the kernel reads in place of MLflow's prompt registry."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunelab import workspace
 from tunelab.errors import Error
 
+#: What a text is for; MLflow's names begin with ``tunelab.KIND.``.
+Kind = Literal["reward", "metric"]
+_FILES: dict[Kind, str] = {"reward": "prompts.json", "metric": "metrics.json"}
+_WORDS: dict[Kind, tuple[str, str]] = {
+    "reward": ("reward prompts", "tl.reward_prompts(refresh=True)"),
+    "metric": ("metrics", "tl.metrics(refresh=True)"),
+}
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One version of a reward prompt of the user's."""
+    """One version of a text of the user's."""
 
     name: str
     version: int
@@ -26,42 +34,42 @@ def prompt_file(label: str) -> str:
     return f"reward-{label.replace('@', '-')}.jinja"
 
 
-def entries() -> list[Entry]:
+def entries(kind: Kind = "reward") -> list[Entry]:
     """Return every version, by name and version."""
-    return sorted((Entry(**item) for item in _read()), key=lambda entry: (entry.name, entry.version))
+    return sorted((Entry(**item) for item in _read(kind)), key=lambda entry: (entry.name, entry.version))
 
 
-def names() -> list[str]:
+def names(kind: Kind = "reward") -> list[str]:
     """Return the names, each once."""
-    return sorted({entry.name for entry in entries()})
+    return sorted({entry.name for entry in entries(kind)})
 
 
-def add(entry: Entry) -> None:
+def add(entry: Entry, kind: Kind = "reward") -> None:
     """Add a version, or replace what was noted of it."""
     with workspace.current().lock("prompts"):
-        kept = [item for item in _read() if (item["name"], item["version"]) != (entry.name, entry.version)]
-        workspace.write_json(_path(), {"prompts": [*kept, asdict(entry)]})
+        kept = [item for item in _read(kind) if (item["name"], item["version"]) != (entry.name, entry.version)]
+        workspace.write_json(_path(kind), {"prompts": [*kept, asdict(entry)]})
 
 
-def replace(found: list[Entry]) -> None:
+def replace(found: list[Entry], kind: Kind = "reward") -> None:
     """Write the index anew, as `registry.prompt_store.rebuild_index` does from MLflow."""
     with workspace.current().lock("prompts"):
-        workspace.write_json(_path(), {"prompts": [asdict(entry) for entry in found]})
+        workspace.write_json(_path(kind), {"prompts": [asdict(entry) for entry in found]})
 
 
-def _path() -> Path:
-    return workspace.current().root / "prompts.json"
+def _path(kind: Kind) -> Path:
+    return workspace.current().root / _FILES[kind]
 
 
-def _read() -> list[dict[str, Any]]:
-    path = _path()
+def _read(kind: Kind) -> list[dict[str, Any]]:
+    path = _path(kind)
     if not path.is_file():
         return []
     try:
         loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["prompts"]
     except (ValueError, KeyError, TypeError) as error:
+        what, remedy = _WORDS[kind]
         raise Error(
-            f"The index of reward prompts {path} cannot be read ({error}). Write it anew from MLflow: "
-            "tl.reward_prompts(refresh=True)."
+            f"The index of {what} {path} cannot be read ({error}). Write it anew from MLflow: {remedy}."
         ) from error
     return loaded

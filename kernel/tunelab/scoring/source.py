@@ -91,8 +91,8 @@ def capture(function: Callable[..., Any], namespace: dict[str, Any] | None = Non
         )
     if taken.unknown:
         raise SpecError(
-            f"The function '{function.__name__}' uses {_names(sorted(taken.unknown))}, which is defined nowhere. Import "
-            "or define it in the notebook."
+            f"The function '{function.__name__}' uses {_names(sorted(taken.unknown))}, which is defined nowhere. "
+            "Import or define it in the notebook."
         )
     text = _HEAD + "".join(f"{line}\n" for line in sorted(taken.imports))
     text += "".join(f"\n\n{part.strip()}\n" for part in taken.parts)
@@ -157,8 +157,8 @@ def form(source: Source) -> Form:
         )
     if not {*ANSWER, *ANSWERS} & set(names):
         raise SpecError(
-            f"{who} takes neither 'completion' or 'prediction' (an answer at a time) nor 'completions' or 'predictions' "
-            "(a batch of them), so it does not see the answer."
+            f"{who} takes neither 'completion' or 'prediction' (an answer at a time) nor 'completions' or "
+            "'predictions' (a batch of them), so it does not see the answer."
         )
     inside = [inner for inner in _own_nodes(node) if isinstance(inner, (ast.Yield, ast.YieldFrom))]
     if inside:
@@ -197,7 +197,9 @@ def _plain(function: Any) -> FunctionType:
     written = inspect.unwrap(function)
     if not isinstance(written, FunctionType):
         kind = "a class" if inspect.isclass(function) else f"of the type {type(function).__name__}"
-        raise SpecError(f"The scoring function {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}")
+        raise SpecError(
+            f"The scoring function {getattr(function, '__name__', '')} is {kind}.".replace("  ", " ") + f" {advice}"
+        )
     if written.__name__ == "<lambda>":
         raise SpecError(f"A lambda cannot be taken along: it has no name. {advice}")
     if not _is_decorated(function):

@@ -9,5 +9,15 @@ from tunelab.spec.customize import (
     CustomizeSpec,
     Tracking,
 )
+from tunelab.spec.evaluate import EvaluateSpec
 
-__all__ = ["NAME_PATTERN", "REINFORCEMENT", "TECHNIQUES", "Adapter", "Compute", "CustomizeSpec", "Tracking"]
+__all__ = [
+    "NAME_PATTERN",
+    "REINFORCEMENT",
+    "TECHNIQUES",
+    "Adapter",
+    "Compute",
+    "CustomizeSpec",
+    "EvaluateSpec",
+    "Tracking",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from tunelab.spec.customize import Compute, Name, Tracking, _Strict
 from tunelab.spec.metrics import MetricDefinition
@@ -71,14 +71,24 @@ class Generation(_Strict):
     batch_size: int = Field(16, ge=1, le=1024, description="answers at a time")
 
 
-ScorerPart = FunctionReward | PresetReward
+def _scorer_kind(value: Any) -> str:
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return "PresetReward" if "preset" in given else "FunctionReward"
+
+
+ScorerPart = Annotated[
+    Annotated[FunctionReward, Tag("FunctionReward")] | Annotated[PresetReward, Tag("PresetReward")],
+    Discriminator(_scorer_kind),
+]
 
 
 class EvaluateSpec(_Strict):
     """An evaluation, from the models and the rows to what scores their answers."""
 
     kind: Literal["evaluate"] = "evaluate"
-    name: Name = Field("evaluation", description="what the evaluation is called; its job's id begins with it")
+    name: Name | None = Field(
+        None, description="what the evaluation is called; its job's id begins with it; by default the last model's"
+    )
     models: list[str | EndpointModel] = Field(
         default_factory=list,
         description="the first is the baseline; catalog names, hub ids, folders, NAME[@VERSION[:step-N]], endpoints",
@@ -100,10 +110,15 @@ class EvaluateSpec(_Strict):
         """What the models are called in the results."""
         return [model if isinstance(model, str) else model.name for model in self.models]
 
-    @field_validator("scorer", mode="before")
+    @field_validator("scorer", "models", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, dict) else value
+        return [value] if isinstance(value, (dict, str)) else value
+
+    @field_validator("benchmark", mode="before")
+    @classmethod
+    def _tasks_alone(cls, value: Any) -> Any:
+        return {"tasks": [value] if isinstance(value, str) else value} if isinstance(value, (str, list)) else value
 
     @model_validator(mode="after")
     def _has_what_its_method_needs(self) -> EvaluateSpec:
@@ -123,7 +138,7 @@ class EvaluateSpec(_Strict):
             if self.dataset is not None or self.predictions is not None:
                 raise ValueError("a benchmark brings its own rows: it takes no dataset and no predictions")
         elif self.dataset is None:
-            raise ValueError("the spec lacks 'dataset'")
+            raise ValueError(f"method {self.method} needs a dataset")
         if self.judge is not None and not self.judge.metrics:
             raise ValueError("the judge has no metrics: name one, such as helpfulness")
         if self.judge is not None and self.judge.pairwise and self.method == "judge" and len(self.models) < 2:

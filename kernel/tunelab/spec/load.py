@@ -8,8 +8,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tunelab.errors import SpecError, did_you_mean, listing
-from tunelab.spec import rewards
+from tunelab.spec import faults, rewards
 from tunelab.spec.customize import SPLIT_IS, TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
+from tunelab.spec.evaluate import METHODS as EVALUATION_METHODS
+from tunelab.spec.evaluate import EvaluateSpec
+from tunelab.spec.faults import KEY_IS
 from tunelab.spec.hyperparameters import METHODS, catalog, method_of
 
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
@@ -98,6 +101,30 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
         raise SpecError(_one_line(error)) from error
 
 
+def evaluate(data: dict[str, Any]) -> EvaluateSpec:
+    """Validate a mapping as an evaluate spec; where no method is named, it is the one that what is given belongs to.
+
+    Raises
+    ------
+    SpecError
+        For an unknown key, a missing one, or a value that cannot be; one line, the first fault.
+    """
+    data = {key: value for key, value in data.items() if value is not None}
+    given = [key for key in ("judge", "scorer", "benchmark") if data.get(key)]
+    if "method" not in data:
+        if len(given) != 1:
+            has = f"{listing(given)} at once" if given else "none of them"
+            raise SpecError(f"An evaluation takes a judge, a scorer or a benchmark, and has {has}.")
+        data["method"] = given[0]
+    if data["method"] not in EVALUATION_METHODS:
+        hint = did_you_mean(str(data["method"]), EVALUATION_METHODS)
+        raise SpecError(f"Unknown method '{data['method']}'.{hint} There are {listing(EVALUATION_METHODS)}.")
+    try:
+        return EvaluateSpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(faults.sentence(error, EvaluateSpec)) from error
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
@@ -159,8 +186,6 @@ def _of_the_reward(fault: Any, path: list[str]) -> str:
     return f"{where}: {message[:1].lower()}{message[1:]}{given}."
 
 
-#: What ``api_key`` is, where a value is refused, which is not shown.
-KEY_IS = "it is the name of an environment variable that holds the key, such as OPENAI_API_KEY, never the key itself"
 _REWARD_KINDS = {"function": "a function's reward", "preset": "a preset", "feedback": "a reward prompt"}
 
 

@@ -83,5 +83,5 @@ class MetricDefinition(BaseModel):
         return "ground_truth" in _PLACEHOLDER.findall(self.instructions)
 
     def render(self, **values: Any) -> str:
-        """Return the instructions with prompt, prediction and ground_truth in their places; text is never read again."""
+        """Return the instructions with what is given in its places; text is never read again."""
         return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), self.instructions)
