@@ -7,13 +7,14 @@ from typing import Any
 # Imported here and not on first use: `jobs` and `models` are packages too, and whoever imports one of their modules
 # first would put the package in the function's place.
 from tunelab.answers import Answers
-from tunelab.api import customize, datasets, generate, job, jobs, model, models, recipe, try_reward
+from tunelab.api import customize, datasets, evaluate, generate, job, jobs, model, models, recipe, try_reward
 from tunelab.bench import RewardReport
 from tunelab.data import Dataset
 from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Timeout
 from tunelab.jobs.manager import Job
 from tunelab.models.custom import CustomModel
 from tunelab.plan import Plan
+from tunelab.scoring.metrics import Metric, metrics
 from tunelab.scoring.prompts import RewardPrompt, reward_prompts
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Error",
     "Job",
     "JobError",
+    "Metric",
     "ModelError",
     "Plan",
     "RewardPrompt",
@@ -32,10 +34,12 @@ __all__ = [
     "Timeout",
     "customize",
     "datasets",
+    "evaluate",
     "generate",
     "job",
     "jobs",
     "load_ipython_extension",
+    "metrics",
     "model",
     "models",
     "recipe",

@@ -47,7 +47,12 @@ def _do(given: argparse.Namespace) -> int:
         return 0 if job.state == "cancelled" else 1
     else:
         overrides = dict(load.assignment(text) for text in given.set) | ({"compute.fit": True} if given.fit else {})
-        started = tunelab.customize(Path(given.spec), dry_run=given.dry_run, overrides=overrides)
+        if load.from_file(given.spec).get("kind") == "evaluate":
+            if given.dry_run or given.fit:
+                raise tunelab.SpecError("--dry-run and --fit are for a spec of kind customize.")
+            started: tunelab.Job | tunelab.Plan = tunelab.evaluate(Path(given.spec), overrides=overrides)
+        else:
+            started = tunelab.customize(Path(given.spec), dry_run=given.dry_run, overrides=overrides)
         if isinstance(started, tunelab.Plan):
             print(started)
         elif given.no_wait:

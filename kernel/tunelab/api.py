@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from tunelab.errors import JobError, ModelError, SpecError, did_you_mean, listin
 from tunelab.jobs import machine, manager, rewarding
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.prepare import prepare
+from tunelab.jobs.prepare_evaluation import prepare_evaluation
 from tunelab.models import find
 from tunelab.models.custom import CustomModel, Models
 from tunelab.plan import Plan
@@ -25,7 +25,7 @@ from tunelab.registry import index
 from tunelab.scoring.score import as_text
 from tunelab.spec import TECHNIQUES, load
 
-__all__ = ["customize", "datasets", "generate", "job", "jobs", "model", "models", "recipe", "try_reward"]
+__all__ = ["customize", "datasets", "evaluate", "generate", "job", "jobs", "model", "models", "recipe", "try_reward"]
 
 
 def customize(
@@ -79,16 +79,68 @@ def customize(
         if not dry_run:
             return manager.submit(prepared)
     except OSError as error:
-        where = workspace.current().root
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        raise JobError(f"The workspace {where} cannot be written: {error.strerror}. Nothing was started.") from error
+        raise _cannot_write(error) from error
     measured = task.run(
         "tunelab.training.plan:measure",
         {"spec": prepared.spec.model_dump(mode="json"), "files": prepared.files},
         show=f"Planning {prepared.spec.name}",
     )
     return Plan.of(prepared, measured)
+
+
+def evaluate(
+    spec: Mapping[str, Any] | str | Path | None = None,
+    *,
+    namespace: dict[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Job:
+    """Answer rows with models and score the answers, or hold a judge against people: start a job, and return at once.
+
+    Parameters
+    ----------
+    spec
+        A mapping, a YAML text, or the path of a YAML file; its keys may also be given as keywords.
+    namespace
+        Variables in which ``dataset`` may be the name of a DataFrame, and ``scorer`` that of a function.
+    overrides
+        What ``--set`` gives: dotted paths.
+    **keys
+        Keys of the spec: ``models`` (the first is the baseline; a custom model alone is compared with its base),
+        ``dataset``, ``method``, ``judge``, ``scorer``, ``benchmark``, ``generation``, ``predictions``, …; ``dataset``
+        takes a name, file, hub id, DataFrame, list of rows or `Dataset`; ``scorer`` also takes a function.
+
+    Returns
+    -------
+    Job
+        ``job.wait().result()`` has ``.summary`` and ``.records``.
+
+    Raises
+    ------
+    Error
+        If it cannot work; nothing has been started.
+
+    Examples
+    --------
+    >>> judge = {"model": "smollm2-135m", "metrics": ["human_like"]}
+    >>> tl.evaluate(models=["smollm2-135m", "chatty"], dataset="human-like-eval", judge=judge)
+    """
+    data = _mapping(spec) | keys
+    for key, value in (overrides or {}).items():
+        load.set_at(data, key, value)
+    data = {key: str(value) if isinstance(value, Path) else value for key, value in data.items()}
+    if isinstance(data.get("models"), CustomModel):
+        data["models"] = [data["models"]]
+    if isinstance(data.get("models"), (list, tuple)):
+        data["models"] = [str(one) if isinstance(one, (CustomModel, Path)) else one for one in data["models"]]
+    table = None if isinstance(data.get("dataset"), (str, NoneType)) else data["dataset"]
+    if table is not None:
+        data["dataset"] = str(table) if isinstance(table, Dataset) else "rows"
+    functions = rewarding.take(data, namespace, "scorer")
+    try:
+        return manager.submit(prepare_evaluation(load.evaluate(data), namespace, table, functions))
+    except OSError as error:
+        raise _cannot_write(error) from error
 
 
 def try_reward(
@@ -322,6 +374,14 @@ def generate(
     return Answers(labels, [as_text(question) for question in questions if question], texts)
 
 
+def _cannot_write(error: OSError) -> Exception:
+    """Return what a disk that is full or read-only means; any other error as it is."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return error
+    where = workspace.current().root
+    return JobError(f"The workspace {where} cannot be written: {error.strerror}. Nothing was started.")
+
+
 def _turns(prompt: Any) -> list[dict[str, str]] | None:
     """Return a conversation's messages; None where it is none."""
     if not isinstance(prompt, Sequence) or not all(
@@ -340,11 +400,5 @@ def _mapping(spec: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
     if not isinstance(spec, (str, Path)):
         raise SpecError(f"A spec is a mapping, a YAML text, or a YAML file's path, and got {type(spec).__name__}.")
     if isinstance(spec, Path) or re.fullmatch(r".*\.ya?ml", spec.strip()):
-        path = Path(os.path.expanduser(spec))
-        if not os.path.isfile(path):
-            raise SpecError(f"There is no spec file {path}.")
-        try:
-            return load.from_yaml(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as error:
-            raise SpecError(f"{path} is not UTF-8 text.") from error
+        return load.from_file(spec)
     return load.from_yaml(spec)

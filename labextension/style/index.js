@@ -2,3 +2,4 @@ import './base.css';
 import '../src/widget/widget.css';
 import '../src/widget/datasets.css';
 import '../src/widget/rollouts.css';
+import '../src/widget/evaluations.css';

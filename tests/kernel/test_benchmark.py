@@ -95,10 +95,16 @@ def adapter(tiny: Path, tmp_path: Path, workspace: Path) -> Path:
 
 
 def evaluate(models: list[Any], stop: Callable[[], bool] = lambda: False, **part: Any) -> tuple[list[Any], list[Any]]:
+    import torch
+
     from tunelab.evaluation import benchmark
 
     spec = EvaluateSpec(models=models, method="benchmark", benchmark=part, compute={"threads": 1, "device": "cpu"})
-    return benchmark.run(spec, lambda text: None, lambda *_: None, stop)
+    threads = torch.get_num_threads()
+    try:
+        return benchmark.run(spec, lambda text: None, lambda *_: None, stop)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -108,18 +114,33 @@ def refused(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def by_command_line(tasks: Path, model: Path, adapter: Path | None, out: Path) -> dict[str, dict[str, float]]:
-    """What ``python -m lm_eval`` says of the two tasks."""
+def by_command_line(
+    tasks: Path, model: Path, adapter: Path | None, out: Path
+) -> tuple[dict[str, dict[str, float]], list[Any]]:
+    """What ``python -m lm_eval`` says of the tasks: numbers, and (question, filter, prompt, what was scored)."""
     arguments = f"pretrained={model},dtype=float32" + (f",peft={adapter}" if adapter else "")
     command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", arguments]
     command += ["--tasks", "local_choices,local_words", "--include_path", str(tasks), "--device", "cpu"]
-    command += ["--batch_size", "8", "--seed", "42", "--apply_chat_template", "--output_path", str(out)]
+    command += [
+        "--batch_size",
+        "8",
+        "--seed",
+        "42",
+        "--apply_chat_template",
+        "--output_path",
+        str(out),
+        "--log_samples",
+    ]
     quiet = {"HF_DATASETS_CACHE": str(out / "cache"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, cwd=out.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     (file,) = out.glob("**/results_*.json")
-    results: dict[str, dict[str, float]] = json.loads(file.read_text())["results"]
-    return results
+    (samples,) = out.glob("**/samples_local_words_*.jsonl")
+    said = [
+        (row["doc_id"], row["filter"], row["arguments"]["gen_args_0"]["arg_0"], row["filtered_resps"][0])
+        for row in map(json.loads, samples.read_text().splitlines())
+    ]
+    return json.loads(file.read_text())["results"], said
 
 
 def test_the_numbers_are_those_of_lm_evals_own_command_line(
@@ -127,7 +148,12 @@ def test_the_numbers_are_those_of_lm_evals_own_command_line(
 ) -> None:
     records, rows = evaluate([str(tiny), "tuned@1"], tasks=["local_choices", "local_words"], path=str(tasks))
     for model, on_it in ((str(tiny), None), ("tuned@1", adapter)):
-        theirs = by_command_line(tasks, tiny, on_it, tmp_path / f"out-{on_it is None}")
+        theirs, said = by_command_line(tasks, tiny, on_it, tmp_path / f"out-{on_it is None}")
+        assert sorted(said) == sorted(
+            (record["number"] - 1, record["metric"].split(",")[1], record["prompt"], record["prediction"])
+            for record in records
+            if record["model"] == model and record["task"] == "local_words"
+        )
         mine = [row for row in rows if row["model"] == model]
         assert {(row["task"], row["metric"], row["filter"]) for row in mine} == {
             ("local_choices", "acc", "none"),
@@ -229,7 +255,7 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 def test_a_group_takes_the_subjects_whose_files_are_there(home: Path, tiny: Path, tmp_path: Path) -> None:
     records, rows = evaluate([str(tiny)], tasks=["MMLU"], data=str(mmlu(tmp_path / "mmlu")), num_fewshot=2)
     named = {row["task"]: row for row in rows}
-    assert set(named) == {"mmlu", "mmlu_stem", "mmlu_other", "mmlu_anatomy", "mmlu_college_biology"}
+    assert set(named) == {"mmlu", "mmlu_stem", "mmlu_anatomy", "mmlu_college_biology"}
     assert (named["mmlu"]["n"], named["mmlu_anatomy"]["n"]) == (6, 3)
     leaves = [named["mmlu_anatomy"]["value"], named["mmlu_college_biology"]["value"]]
     assert named["mmlu"]["value"] == pytest.approx(sum(leaves) / 2)
@@ -311,7 +337,8 @@ def test_an_endpoint_answers_tasks_that_generate(workspace: Path, tasks: Path, m
         assert {row["filter"]: row["value"] for row in rows} == {"whole": 2 / 8, "any-word": 0.0}
         assert len(server.requests) == 8 and set(server.keys) == {"Bearer secret-7"}
         assert [turn["role"] for turn in server.requests[0]["messages"]].count("user") == 3
-        assert {record["prediction"] for record in records} == {"none", "n"} and records[0]["latency_s"] > 0
+        assert {record["prediction"] for record in records} == {"none", "n"}
+        assert records[0]["latency_s"] > 0 and records[0]["prompt"].endswith("user: Question: Which is red?\nAnswer:")
         evaluate([model], tasks=["local_words"], path=str(tasks))
         assert len(server.requests) == 8
     finally:
@@ -367,6 +394,21 @@ def test_a_benchmark_is_known_by_the_name_that_it_has_elsewhere(given: str, mean
     from tunelab.evaluation import benchmark
 
     assert benchmark.check({"tasks": [given]})["tasks"] == [meant]
+
+
+@pytest.mark.parametrize("name", ["gpqa", "mmlu", "math", "leaderboard", "truthfulqa"])
+def test_the_folders_that_are_read_have_the_same_tasks_as_all(name: str, home: Path) -> None:
+    from tunelab.evaluation import benchmark
+    from tunelab.evaluation.tasks import names
+
+    _, entries = names.choose([name], None)
+    manager = benchmark.manager(None, entries)
+    # Not all were read, and what was read means the same: a tag's tasks may be in several folders.
+    assert len(manager.all_tasks) < 1000
+    for entry in entries.values():
+        found = manager.task_index[entry.name]
+        assert sorted(found.tags) == entry.children or entry.kind != "tag"
+        assert str(found.yaml_path) == entry.file or entry.file is None
 
 
 def test_an_endpoint_is_asked_for_text_only(home: Path) -> None:

@@ -355,6 +355,15 @@ def test_a_score_is_overruled_and_both_are_shown(page: Asks) -> None:
     assert page.ids(filter="overruled") == ""
 
 
+def test_a_score_of_the_baseline_that_is_overruled_changes_the_candidates_summary(page: Asks) -> None:
+    page.shown.command(page, {"type": "overrule", "id": "a", "model": BASE, "metric": "human_like", "score": 3})
+    until(lambda: page.evaluation["summary"][1]["human_summary"])
+    base, tuned = page.evaluation["summary"]
+    assert (tuned["improved"], tuned["human_summary"]["improved"]) == (0.5, 0.25)
+    assert (base["counts"]["overruled"], tuned["counts"]["overruled"]) == (1, 1)
+    assert page.ids(filter="overruled") == page.ids(filter="overruled", model=BASE) == "a"
+
+
 @pytest.mark.parametrize(
     "changes", [{"id": "zzz"}, {"model": "nobody"}, {"metric": "nothing"}, {"score": 17}, {"score": "three"}]
 )

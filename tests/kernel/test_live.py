@@ -355,7 +355,7 @@ def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
     kernel.start(SLEEP)
     kernel.comm("comm_open", "hello", {"view": "hello"})
     hello = kernel.hear("hello", lambda data: True, timeout=5)["state"]
-    assert hello["protocol"] == 4
+    assert hello["protocol"] == 5
     assert "mlflow" in hello
     kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
     kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("state") == "running", timeout=5)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunelab.errors import ModelError
 from tunelab.evaluation.chat import ChatModel
-from tunelab.evaluation.decoding import Ask, Decoder
+from tunelab.evaluation.decoding import Ask, Decoder, Written
 from tunelab.evaluation.kept import Answer, Kept
 from tunelab.evaluation.local import Bases, Candidate, Place, Turns, Unanswerable
 from tunelab.evaluation.local import threads as use_threads
@@ -71,21 +73,20 @@ def answer(
     """
     use_threads(threads)
     asked = [turns(prompt, generation.system) for prompt in prompts]
+    candidates = [Candidate(model, say) for model in models if isinstance(model, str)]
     found: dict[str, list[Answer]] = {}
-    candidates: list[Candidate] = []
     for model in models:
         if isinstance(model, EndpointModel):
-            chat = ChatModel(model)
-            told = _Told(model.name, len(asked), progress, stop)
-            found[model.name] = _by_endpoint(chat, asked, generation, seed, told)
-        else:
-            candidates.append(Candidate(model, say))
+            found[model.name] = _by_endpoint(model, asked, generation, seed, _Told(model.name, progress, stop, say))
     bases = Bases(Place.of(device, dtype), say)
-    # Models on one base follow each other, so that each base is loaded once.
-    for candidate in sorted(candidates, key=lambda one: (str(one.folder), one.adapter is not None)):
-        told = _Told(candidate.name, len(asked), progress, stop)
-        found[candidate.name] = _by_candidate(candidate, bases, asked, generation, seed, told, say)
-    return {name: found[name] for name in (one if isinstance(one, str) else one.name for one in models)}
+    try:
+        # Models on one base follow each other, so that each base is loaded once.
+        for one in sorted(candidates, key=lambda candidate: str(candidate.folder)):
+            told = _Told(one.name, progress, stop, say)
+            found[one.name] = _by_candidate(one, bases, asked, generation, seed, told)
+    finally:
+        bases.close()
+    return {name: found[name] for name in (model if isinstance(model, str) else model.name for model in models)}
 
 
 def turns(prompt: Prompt, system: str | None) -> Turns:
@@ -95,65 +96,75 @@ def turns(prompt: Prompt, system: str | None) -> Turns:
     return [{"role": "system", "content": system}, *asked] if system and not has_own else asked
 
 
+@dataclass
 class _Told:
-    """Counts a model's answers, tells of them now and then, and looks whether to stop."""
+    """Whom to tell of a model's answers, and what to look at between them."""
 
-    def __init__(
-        self, name: str, total: int, progress: Callable[[str, int, int], None], stop: Callable[[], bool]
-    ) -> None:
-        self.name, self.total, self.progress, self.stop = name, total, progress, stop
+    name: str
+    progress: Callable[[str, int, int], None]
+    stop: Callable[[], bool]
+    say: Callable[[str], None]
 
-    def kept(
-        self,
-        stream: Iterator[list[tuple[str, Answer]]],
-        cache: Kept,
-        answers: dict[str, Answer],
-        counts: dict[str, int],
-    ) -> None:
-        """Take answers in, keep them at once, and tell of them; `counts` says how many prompts each one answers."""
-        done = sum(counts[key] for key in answers)
+
+@dataclass
+class _Sheet:
+    """A model's answers as they come in: `keys` has what a prompt's answer is kept by, `failed` those without one."""
+
+    told: _Told
+    cache: Kept
+    keys: dict[int, str]
+    failed: dict[int, Answer]
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.answers = self.cache.find(dict.fromkeys(self.keys.values()))
+        self._counts = Counter(self.keys.values())
+        self._done = len(self.failed) + sum(self._counts[key] for key in self.answers)
+        total = len(self.keys) + len(self.failed)
+        known = f", {len(self.answers):,} of them known from before" if self.answers else ""
+        self.told.say(f"{self.told.name} answers {total:,} prompt{'' if total == 1 else 's'}{known}")
+        if self._done:
+            self.told.progress(self.told.name, self._done, total)
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """What is to be answered yet, and a prompt that wants it."""
+        return {key: number for number, key in self.keys.items() if key not in self.answers}
+
+    def fill(self, keys: Sequence[str], stream: Generator[list[tuple[int, Answer]], None, None]) -> None:
+        """Take answers in as they end, with the places of their keys, and keep them at once."""
         fresh: dict[str, Answer] = {}
         last = time.monotonic()
-
-        def save() -> None:
-            nonlocal done, last
-            cache.keep(fresh)
-            answers.update(fresh)
-            done, last = done + sum(counts[key] for key in fresh), time.monotonic()
-            fresh.clear()
-            self.progress(self.name, done, self.total)
-
-        if done:
-            self.progress(self.name, done, self.total)
         try:
             for some in stream:
-                fresh.update(some)
-                if self.stop():
+                fresh |= {keys[place]: one for place, one in some}
+                if self.told.stop():
                     raise Stopped
                 if fresh and time.monotonic() - last >= _EVERY_S:
-                    save()
+                    self._keep(fresh)
+                    last = time.monotonic()
         finally:
-            if fresh:
-                save()
+            stream.close()
+            self._keep(fresh)
+
+    def in_order(self) -> list[Answer]:
+        """Return all answers in the order of the prompts."""
+        total = len(self.keys) + len(self.failed)
+        return [self.failed.get(number) or self.answers[self.keys[number]] for number in range(total)]
+
+    def _keep(self, fresh: dict[str, Answer]) -> None:
+        if fresh:
+            self.cache.keep(fresh)
+            self.answers |= fresh
+            self._done += sum(self._counts[key] for key in fresh)
+            fresh.clear()
+            self.told.progress(self.told.name, self._done, len(self.keys) + len(self.failed))
 
 
 def _by_candidate(
-    candidate: Candidate,
-    bases: Bases,
-    asked: Sequence[Turns],
-    generation: Generation,
-    seed: int,
-    told: _Told,
-    say: Callable[[str], None],
+    candidate: Candidate, bases: Bases, asked: Sequence[Turns], generation: Generation, seed: int, told: _Told
 ) -> list[Answer]:
-    failed: dict[int, Answer] = {}
-    texts: dict[int, str] = {}
-    for number, conversation in enumerate(asked):
-        try:
-            _refuse_empty(conversation)
-            texts[number] = candidate.render(conversation)
-        except Unanswerable as reason:
-            failed[number] = Answer("", status="failed", note=str(reason))
+    texts, failed = _rendered(asked, candidate.render)
     if failed and not texts:
         raise ModelError(f"{candidate.name} can be asked none of the prompts: {failed[0].note}.")
     ids = dict(zip(texts, candidate.encode(list(texts.values())), strict=True))
@@ -161,64 +172,58 @@ def _by_candidate(
         if note := _unreadable(candidate, tokens):
             failed[number] = Answer("", tokens_in=len(tokens), status="failed", note=note)
             del texts[number]
-    keys = _keys(texts, generation)
-    settings = [generation.max_new_tokens, generation.temperature, seed if generation.temperature else None]
-    cache = Kept(["local", _WAY, candidate.digest, bases.place.dtype, *settings])
-    answers = cache.find(set(keys.values()))
-    wanted = {key: ids[number] for number, key in keys.items() if key not in answers}
-    known = f", {len(answers):,} of them known from before" if answers else ""
-    say(f"{candidate.name} answers {len(asked):,} prompt{'' if len(asked) == 1 else 's'}{known}")
+    identity = ["local", _WAY, candidate.digest, bases.place.dtype, *_settings(generation, seed)]
+    sheet = _Sheet(told, Kept(identity), _keys(texts, generation), failed)
+    asks = {
+        key: Ask(ids[number], _most(candidate, ids[number], generation.max_new_tokens), f"{seed}\n{key}")
+        for key, number in sheet.wanted.items()
+    }
+    keys = list(asks)
 
-    def written() -> Iterator[list[tuple[str, Answer]]]:
-        asks = {
-            key: Ask(tokens, _most(candidate, tokens, generation.max_new_tokens), f"{seed}\n{key}")
-            for key, tokens in wanted.items()
-        }
-        names = list(asks)
+    def written() -> Generator[list[tuple[int, Answer]], None, None]:
         with bases.model(candidate) as model:
             decoder = Decoder(model, candidate.pad, candidate.ends, generation.temperature, generation.batch_size)
             for ended in decoder.answer(list(asks.values())):
-                yield [
-                    (
-                        names[place],
-                        Answer(
-                            str(candidate.tokenizer.decode(one.tokens, skip_special_tokens=True)),
-                            cut=not one.is_ended,
-                            tokens_in=len(asks[names[place]].ids),
-                            tokens_out=len(one.tokens),
-                            latency_s=one.seconds,
-                        ),
-                    )
-                    for place, one in ended
-                ]
+                yield [(place, _answer(candidate, asks[keys[place]], one)) for place, one in ended]
 
-    told.kept(written() if wanted else iter(()), cache, answers, _counts(keys))
-    return [failed[number] if number in failed else answers[keys[number]] for number in range(len(asked))]
+    if asks:
+        sheet.fill(keys, written())
+    return sheet.in_order()
+
+
+def _answer(candidate: Candidate, ask: Ask, written: Written) -> Answer:
+    text = str(candidate.tokenizer.decode(written.tokens, skip_special_tokens=True))
+    return Answer(text, not written.is_ended, len(ask.ids), len(written.tokens), written.seconds)
 
 
 def _by_endpoint(
-    chat: ChatModel, asked: Sequence[Turns], generation: Generation, seed: int, told: _Told
+    model: EndpointModel, asked: Sequence[Turns], generation: Generation, seed: int, told: _Told
 ) -> list[Answer]:
-    failed: dict[int, Answer] = {}
-    texts: dict[int, str] = {}
+    chat = ChatModel(model)
+    texts, failed = _rendered(asked, lambda turns: json.dumps(turns, ensure_ascii=False))
+    identity = ["endpoint", _WAY, model.base_url, model.model, *_settings(generation, seed)]
+    sheet = _Sheet(told, Kept(identity), _keys(texts, generation), failed)
+    wanted = sheet.wanted
+    if wanted:
+        sheet.fill(list(wanted), chat.answer([asked[number] for number in wanted.values()], generation, seed))
+    return [chat.priced(one) for one in sheet.in_order()]
+
+
+def _rendered(asked: Sequence[Turns], render: Callable[[Turns], str]) -> tuple[dict[int, str], dict[int, Answer]]:
+    """Return each conversation's text, and the answers in place of those that cannot be asked."""
+    texts, failed = {}, {}
     for number, conversation in enumerate(asked):
         try:
             _refuse_empty(conversation)
-            texts[number] = json.dumps(conversation, ensure_ascii=False)
+            texts[number] = render(conversation)
         except Unanswerable as reason:
             failed[number] = Answer("", status="failed", note=str(reason))
-    keys = _keys(texts, generation)
-    settings = [generation.max_new_tokens, generation.temperature, seed if generation.temperature else None]
-    cache = Kept(["endpoint", _WAY, chat.part.base_url, chat.part.model, *settings])
-    answers = {key: chat.priced(one) for key, one in cache.find(set(keys.values())).items()}
-    wanted = {key: asked[number] for number, key in keys.items() if key not in answers}
-    names = list(wanted)
-    stream = (
-        [(names[place], one) for place, one in some]
-        for some in chat.answer([wanted[key] for key in names], generation, seed)
-    )
-    told.kept(stream if wanted else iter(()), cache, answers, _counts(keys))
-    return [failed[number] if number in failed else answers[keys[number]] for number in range(len(asked))]
+    return texts, failed
+
+
+def _settings(generation: Generation, seed: int) -> list[Any]:
+    sampled = generation.temperature > 0
+    return [generation.max_new_tokens, generation.temperature, seed if sampled else None]
 
 
 def _refuse_empty(conversation: Turns) -> None:
@@ -240,17 +245,10 @@ def _most(candidate: Candidate, tokens: list[int], wanted: int) -> int:
 
 def _keys(texts: dict[int, str], generation: Generation) -> dict[int, str]:
     """Return what each prompt's answer is known by: its text, and which of several draws it is."""
-    times: dict[str, int] = {}
+    times: Counter[str] = Counter()
     keys = {}
     for number, text in texts.items():
-        times[text] = times.get(text, 0) + 1
+        times[text] += 1
         again = generation.temperature > 0 and times[text] > 1
         keys[number] = f"{text}\n#{times[text]}" if again else text
     return keys
-
-
-def _counts(keys: dict[int, str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for key in keys.values():
-        counts[key] = counts.get(key, 0) + 1
-    return counts

@@ -125,16 +125,20 @@ def run(
 
 def _settle() -> None:
     """Keep lm-eval and datasets quiet, and what they keep in the workspace."""
-    kept = workspace.current().root / "cache"
-    os.environ.setdefault("HF_DATASETS_CACHE", str(kept / "datasets"))
+    # Metrics of the hub are Python that would be fetched and run.
     os.environ.setdefault("HF_EVALUATE_OFFLINE", "1")
     import datasets
 
-    datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"])
+    if "HF_DATASETS_CACHE" not in os.environ:
+        datasets.config.HF_DATASETS_CACHE = workspace.current().root / "cache" / "datasets"
     # A task that shuffles its choices does so by this run's seed, not by that of an earlier one.
     datasets.disable_caching()
     datasets.disable_progress_bars()
     tasknames.quiet()
+    from lm_eval import evaluator
+
+    # It asks git and the machine about themselves, for seconds, which is no part of what is read of its results.
+    evaluator.get_git_commit_hash = evaluator.add_env_info = lambda *_: None
 
 
 @contextlib.contextmanager
@@ -148,38 +152,43 @@ def _tasks(spec: EvaluateSpec, say: Say) -> Iterator[list[Any]]:
     if any(entry.dataset in sentences.DATASETS for entry in entries.values()):
         counts = sentences.have(is_needed=data is None)
     with tempfile.TemporaryDirectory(prefix="tunelab-tasks-") as folder:
-        files = [Path(entry.file) for entry in entries.values() if entry.file is not None]
-        paths = sorted({file.parent for file in files})
         if data is not None:
             written = local.write(data, chosen, entries, part.num_fewshot, Path(folder), counts)
             for note in written.notes:
                 say(note)
-            paths, chosen = [written.folder], written.names
-        elif path is not None:
-            # The user's own come last: lm-eval takes the later of two with one name.
-            paths = [*(parent for parent in paths if not parent.is_relative_to(path)), path]
-        yield _load(paths, chosen, {} if data is not None else entries, spec.seed)
+            path, chosen, entries = written.folder, written.names, {}
+        yield _load(chosen, path, entries, spec.seed)
 
 
-def _load(paths: list[Path], chosen: list[str], entries: dict[str, tasknames.Entry], seed: int) -> list[Any]:
-    """Return the tasks and groups by these names, from the files below `paths` alone: to read all takes seconds."""
-    import numpy
+def manager(path: Path | None, entries: dict[str, tasknames.Entry]) -> Any:
+    """Return lm-eval's manager of these tasks, from the folders that they are in alone: to read all takes seconds."""
     from lm_eval.tasks import TaskManager
+
+    files = [Path(entry.file) for entry in entries.values() if entry.file is not None]
+    folders = [tasknames.folder(file) for file in files if path is None or not file.is_relative_to(path)]
+    # The user's own come last: lm-eval takes the later of two with one name.
+    found = TaskManager(
+        include_path=[*sorted({*map(str, folders)}), *([] if path is None else [str(path)])], include_defaults=False
+    )
+    if all(tasknames.is_same(entry, found.task_index.get(name)) for name, entry in entries.items()):
+        return found
+    # A name is in two folders, and only all of them together tell what it means.
+    return TaskManager(include_path=None if path is None else str(path), include_defaults=True)
+
+
+def _load(chosen: list[str], path: Path | None, entries: dict[str, tasknames.Entry], seed: int) -> list[Any]:
+    import numpy
 
     # As lm-eval does before it loads: some tasks draw while they read their rows.
     random.seed(seed)
     numpy.random.seed(seed)
-    manager = TaskManager(include_path=[str(path) for path in paths], include_defaults=False)
-    index = manager.task_index
-    if any(name not in index or _file(index[name].yaml_path) != _file(entry.file) for name, entry in entries.items()):
-        # Some name is there twice, and only all files together tell which one holds.
-        manager = TaskManager(include_path=str(paths[-1]), include_defaults=True)
+    known = manager(path, entries)
     found: list[Any] = []
     for name in chosen:
         try:
             # One of lm-eval's modules says on the screen that it downloads.
             with contextlib.redirect_stdout(io.StringIO()):
-                loaded = manager.load([name])
+                loaded = known.load([name])
         except Exception as error:
             raise _no_task(name, error) from error
         found += [loaded["groups"][name]] if name in loaded.get("groups", {}) else loaded["tasks"].values()
@@ -323,10 +332,6 @@ def _no_manager() -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_defaults=False)
-
-
-def _file(path: Any) -> Path | None:
-    return None if path is None else Path(path).resolve()
 
 
 def _path(text: str | None) -> Path | None:

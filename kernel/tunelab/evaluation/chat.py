@@ -8,7 +8,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ class ChatModel:
 
     def answer(
         self, conversations: Sequence[list[dict[str, str]]], generation: Generation, seed: int
-    ) -> Iterator[list[tuple[int, Answer]]]:
+    ) -> Generator[list[tuple[int, Answer]], None, None]:
         """Yield what has been answered, with its place in `conversations`; now and then nothing has.
 
         Raises

@@ -17,6 +17,7 @@ import transformers
 import yaml
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
+from tunelab.evaluation.lean import lean
 from tunelab.jobs import machine
 from tunelab.models import digests, find, load
 
@@ -113,13 +114,18 @@ class Bases:
         self._folder: Path | None = None
         self._base: Any = None
 
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._base is not None:
+            self._base = self._folder = None
+            gc.collect()
+
     @contextlib.contextmanager
     def model(self, candidate: Candidate) -> Iterator[Any]:
         """Give a candidate's weights: the base itself, or with the candidate's adapter on it for as long."""
         if self._folder != candidate.folder:
-            # Before the next one is loaded: there is room for one.
-            self._base = None
-            gc.collect()
+            # Before the next one is loaded: there may be room for one.
+            self.close()
             self.say(f"loading {candidate.root.name}")
             self._base = load.base_model(candidate.folder, self.place.dtype, _device(self.place.device)).eval()
             self._folder = candidate.folder
@@ -127,6 +133,7 @@ class Bases:
             yield self._base
             return
         adapted = peft.PeftModel.from_pretrained(self._base, str(candidate.adapter)).eval()
+        lean(adapted)
         try:
             yield adapted
         finally:

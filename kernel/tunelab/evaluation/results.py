@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import getpass
+import html
 import json
 import math
 import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import FileLock
 
@@ -26,8 +31,13 @@ _FIRST = (
     *("metric", "model", "mean", "improved", "equal", "degraded", "difference", "low", "high", "p_value"),
     *("scored", "unscored"),
 )
+#: What `Result.records` begins with.
+_FRONT = (
+    *("id", "model", "metric", "prompt", "ground_truth", "prediction", "score", "label", "reasoning", "raw"),
+    *("status", "human_score"),
+)
 #: What spreadsheets take for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 
@@ -35,20 +45,33 @@ def write(folder: Path, records: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Write results to a folder; `summary` last, since it says that there are any."""
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{RECORDS}"
-    records.to_parquet(aside, index=False)
+    records.apply(_storable).to_parquet(aside, index=False)
     os.replace(aside, folder / RECORDS)
     workspace.write_json(folder / SUMMARY, plain(summary))
 
 
 def plain(value: Any) -> Any:
     """Return a value as JSON has it: numbers that are none become null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def overruled(folder: Path) -> dict[tuple[str, str, str], float]:
+    """Return the scores that people gave in place of others, by id, model and metric; the last word of each."""
+    try:
+        # A last line without its end was torn off.
+        lines = (folder / OVERRULES).read_text(encoding="utf-8").split("\n")[:-1]
+    except FileNotFoundError:
+        return {}
+    last: dict[tuple[str, str, str], float | None] = {}
+    for told in map(json.loads, lines):
+        last[told["id"], told["model"], told["metric"]] = told["score"]
+    return {key: score for key, score in last.items() if score is not None}
 
 
 class Result:
@@ -91,29 +114,32 @@ class Result:
         is none), ``label``, ``reasoning``, ``raw``, ``status``, ``human_score``, then how the answer was made and the
         dataset's other columns.
         """
-        import pandas as pd
-
         if self._records is None:
-            self._records = pd.read_parquet(self.folder / RECORDS)
-        given = self._overruled()
+            self._records = self._read()
+        given = overruled(self.folder)
         keys = zip(self._records["id"], self._records["model"], self._records["metric"], strict=True)
         human = [given.get(key, math.nan) for key in keys] if given else math.nan
         found = self._records.assign(human_score=human)
-        first = ("id", "model", "metric", "prompt", "ground_truth", "prediction", "score", "label", "reasoning", "raw")
-        front = [name for name in (*first, "status", "human_score") if name in found]
+        front = [name for name in _FRONT if name in found]
         return found[[*front, *(name for name in found if name not in front)]]
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row a metric and model: means, what improved against the baseline, the interval, p, and the coverage."""
-        return self._table(self._told["summary"])
+        """One row a metric and model: means, what improved against the baseline, the interval, p, and the coverage.
+
+        By the scores that were given; `human` counts those that people overruled, and `human_summary` goes by theirs.
+        """
+        given = list(overruled(self.folder))
+        rows = self._told["summary"]
+        return _table([row | {"human": _count(given, row)} for row in rows])
 
     @property
     def human_summary(self) -> pd.DataFrame:
         """The summary with people's scores in place of those that they overruled."""
         records = self.records
         records = records.assign(people=records["human_score"].fillna(records["score"]))
-        return self._table([one.as_dict() for one in self._summarize(records, "people")])
+        found = compare.summarize(records, self.models, self._told["seed"], "people", self._equal_within)
+        return _table([one.as_dict() for one in found])
 
     @property
     def benchmarks(self) -> pd.DataFrame:
@@ -137,25 +163,18 @@ class Result:
         return pd.DataFrame(self._told.get("costs") or [])
 
     def by(self, column: str) -> pd.DataFrame:
-        """Return the summary of each part of the records with one value in a metadata column.
+        """Return the summary of each part of the records with one value in a metadata column; numbers in quarters.
 
         Raises
         ------
         Error
-            If the records have no such column.
+            If the records have no such column, or it has more than 200 values.
         """
-        records = self.records
         known = self._told["columns"]
-        if column not in records.columns or column not in known:
+        if column not in known:
             hint = did_you_mean(column, known)
             raise Error(f"The records have no column '{column}'.{hint} There are {listing(known) or 'none'}.")
-        parts = [
-            compare.by(records[records["metric"] == metric["name"]], self.models, column, self._told["seed"], within)
-            for metric, within in ((metric, _within(metric)) for metric in self._told["metrics"])
-        ]
-        import pandas as pd
-
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        return compare.by(self.records, self.models, column, self._told["seed"], self._equal_within)
 
     def overrule(self, id: str, model: str, metric: str, score: float | None) -> None:
         """Put a person's score in place of the one that was given; None takes that back. Both stay in the results.
@@ -165,28 +184,37 @@ class Result:
         Error
             If there is no such record, or the score is none of the metric's scale.
         """
+        import pyarrow.parquet as pq
+
         metrics = {one["name"]: one for one in self._told["metrics"]}
         for name, value, known in (("model", model, self.models), ("metric", metric, list(metrics))):
             if value not in known:
                 raise Error(f"There is no {name} '{value}'.{did_you_mean(value, known)} There are {listing(known)}.")
-        if id not in set(self.records["id"]):
-            raise Error(f"There is no record with the id '{id}'.")
+        keys = ["id", "model", "metric"]
+        asked = [("id", "==", id), ("model", "==", model), ("metric", "==", metric)]
+        with _readable():
+            if not pq.read_table(self.folder / RECORDS, columns=keys, filters=asked).num_rows:
+                raise Error(f"There is no record '{id}' of the model '{model}' with the metric '{metric}'.")
         if score is not None:
             low, high = metrics[metric]["low"], metrics[metric]["high"]
-            is_number = isinstance(score, (int, float)) and not isinstance(score, bool) and math.isfinite(score)
+            is_number = isinstance(score, Real) and not isinstance(score, bool) and math.isfinite(score)
             if not is_number or not (low is None or low <= score) or not (high is None or score <= high):
-                scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
-                raise Error(f"A score of {metric} is a number{scale}, and got {score!r}.")
+                bounds = [f" from {low:g}" if low is not None else "", f" to {high:g}" if high is not None else ""]
+                raise Error(f"A score by {metric} is a number{''.join(bounds)}, and got {score!r}.")
+            score = float(score)
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         line = {"id": id, "model": model, "metric": metric, "score": score, "user": getpass.getuser(), "time": now}
         path = self.folder / OVERRULES
-        with FileLock(f"{path}.lock"), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with FileLock(f"{path}.lock"), path.open("a+b") as file:
+            _cut_torn(file)
+            # Escaped: some line breaks of Unicode are allowed in JSON as they are.
+            file.write(json.dumps(line).encode() + b"\n")
 
     def save(self, path: str | Path) -> Path:
         """Write the records to a file, in the format of its suffix: .csv, .json, .jsonl or .parquet.
 
-        In a CSV a text that a spreadsheet would run as a formula begins with an apostrophe.
+        In a CSV a text that a spreadsheet would run as a formula, since it begins with ``=``, ``+``, ``-`` or ``@`` (or
+        with a tab or a line break), has an apostrophe before it. The other formats have every text as it is.
 
         Raises
         ------
@@ -199,59 +227,53 @@ class Result:
             raise Error(f"{target.name}: results are saved as {listing(SUFFIXES)}.")
         records = self.records
         try:
-            if form == ".parquet":
-                records.to_parquet(target, index=False)
-            elif form == ".csv":
-                safe = records.apply(lambda column: column.map(_no_formula) if column.dtype.kind in "OUT" else column)
-                safe.to_csv(target, index=False)
-            else:
-                text = records.to_json(orient="records", lines=form == ".jsonl", force_ascii=False)
-                target.write_text(text or "", encoding="utf-8")
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+                aside = Path(folder) / target.name
+                if form == ".parquet":
+                    records.to_parquet(aside, index=False)
+                elif form == ".csv":
+                    _without_formulas(records).to_csv(aside, index=False)
+                else:
+                    told: dict[str, Any] = {"orient": "records", "force_ascii": False, "date_format": "iso"}
+                    records.to_json(aside, lines=form == ".jsonl", double_precision=15, **told)
+                os.replace(aside, target)
         except OSError as error:
-            raise Error(f"{target} cannot be written: {error.strerror}.") from error
+            raise Error(f"{target} cannot be written: {error.strerror or error}.") from error
         return target
 
-    def _summarize(self, records: pd.DataFrame, scores: str) -> list[compare.Summary]:
-        return [
-            one
-            for metric in self._told["metrics"]
-            for one in compare.summarize(
-                records[records["metric"] == metric["name"]], self.models, self._told["seed"], scores, _within(metric)
-            )
-        ]
+    @property
+    def _equal_within(self) -> dict[str, float]:
+        return {one["name"]: one.get("equal_within") or compare.EQUAL_WITHIN for one in self._told["metrics"]}
 
-    def _table(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    def _read(self) -> pd.DataFrame:
         import pandas as pd
 
-        found = pd.DataFrame(rows)
-        return found[[*_FIRST, *(name for name in found if name not in _FIRST)]] if rows else found
+        with _readable():
+            return pd.read_parquet(self.folder / RECORDS)
 
-    def _overruled(self) -> dict[tuple[str, str, str], float]:
-        path = self.folder / OVERRULES
-        if not path.exists():
-            return {}
-        last: dict[tuple[str, str, str], float | None] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            told = json.loads(line)
-            last[told["id"], told["model"], told["metric"]] = told["score"]
-        return {key: score for key, score in last.items() if score is not None}
+    def _shown(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Return the tables that are shown, each with what is said of it."""
+        found = [("", self._told["summary"])]
+        if count := len(overruled(self.folder)):
+            rows = plain(self.human_summary.astype(object).to_dict("records"))
+            found.append((f"With {count:,} score{'s' if count > 1 else ''} overruled by people:", rows))
+        shown = [(said, [line(row) for row in rows]) for said, rows in found]
+        shown += [("", _words(self._told.get(name) or [])) for name in ("benchmarks", "judges")]
+        return [(said, rows) for said, rows in shown if rows]
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """Return what is shown: a line a metric and model."""
-        return [line(row) for row in self._told["summary"]]
+    def _said(self) -> list[str]:
+        rows = [row for row in self._told["summary"] if row["verdict"]]
+        return [*(f"{row['metric']}, {row['model']}: {row['verdict']}" for row in rows), *self.notes]
 
     def __repr__(self) -> str:
-        rows = ["  ".join(str(value) for value in row.values() if value != "") for row in self._rows()]
-        rows += [row["verdict"] for row in self._told["summary"] if row["verdict"]]
-        return "\n".join([*rows, *self.notes])
+        import pandas as pd
+
+        tables = [(said, pd.DataFrame(rows).to_string(index=False)) for said, rows in self._shown()]
+        return "\n".join([*(text for pair in tables for text in pair if text), *self._said()])
 
     def _repr_html_(self) -> str:
-        import html
-
-        said = [*(row["verdict"] for row in self._told["summary"] if row["verdict"]), *self.notes]
-        told = "".join(f"<p>{html.escape(text)}</p>" for text in said)
-        rows = self._rows()
-        return (table(rows) if rows else "") + told
+        tables = (f"{_paragraphs([said] if said else [])}{table(rows)}" for said, rows in self._shown())
+        return "".join(tables) + _paragraphs(self._said())
 
 
 def line(row: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +282,7 @@ def line(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("improved", "equal", "degraded"):
         shown[name] = "" if row[name] is None else f"{row[name]:.0%}"
     is_told = row["difference"] is not None and row["low"] is not None
-    shown["difference"] = f"{row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})" if is_told else ""
+    shown["difference"] = compare.span(row["difference"], row["low"], row["high"]) if is_told else ""
     shown["p"] = "" if row["p_value"] is None else "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
     shown["scored"] = f"{row['scored']} of {row['scored'] + row['unscored']}"
     return shown
@@ -270,8 +292,80 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-def _within(metric: dict[str, Any]) -> float:
-    return float(metric.get("equal_within") or compare.EQUAL_WITHIN)
+def _words(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            key: "" if value is None else _number(value) if isinstance(value, float) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def _paragraphs(texts: Iterable[str]) -> str:
+    return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=[*_FIRST, *(name for name in compare.COLUMNS if name not in _FIRST)])
+
+
+def _count(keys: Iterable[tuple[str, str, str]], row: dict[str, Any]) -> int:
+    return sum(key[1:] == (row["model"], row["metric"]) for key in keys)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Say in a sentence why the records cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise Error("The results cannot be read: the job was removed.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise Error(f"The results cannot be read: {error}") from error
+
+
+def _cut_torn(file: BinaryIO) -> None:
+    """Cut a last line that has no end, which a process that was killed leaves; what is appended begins a line."""
+    file.seek(0)
+    written = file.read()
+    if written and not written.endswith(b"\n"):
+        file.truncate(written.rfind(b"\n") + 1)
+
+
+def _storable(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as Parquet takes it: what is of several kinds, or has names of its own, as JSON."""
+    import pyarrow as pa
+
+    if column.dtype != object:
+        return column
+    try:
+        if not pa.types.is_struct(pa.array(column, from_pandas=True).type):
+            return column
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+        pass
+    return column.map(_as_text)
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        # Half of a pair, as a reply cut in the middle of a sign has it, is no text that can be stored.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return json.dumps(plain(value), ensure_ascii=False, default=str)
+
+
+def _without_formulas(records: pd.DataFrame) -> pd.DataFrame:
+    safe = records.apply(lambda column: column.map(_no_formula) if column.dtype.kind in "OUT" else column)
+    safe.columns = [_no_formula(name) for name in safe]
+    return safe
 
 
 def _no_formula(value: Any) -> Any:

@@ -19,11 +19,14 @@ from tunelab.jobs import folder as folders
 from tunelab.jobs import journal as journals
 from tunelab.jobs import locks, revive
 from tunelab.jobs.prepare import Prepared
+from tunelab.jobs.prepare_evaluation import PreparedEvaluation
 from tunelab.jobs.rollouts import Rollouts
 from tunelab.jobs.view import JobView, sentence, size
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tunelab.evaluation.results import Result
 
 _LOOK_EVERY_S = 0.2
 #: A runner that cannot start, and so says nothing, is not started again at every look.
@@ -169,6 +172,23 @@ class Job:
         """What the run warns of, the latest first: ``code``, ``message``, ``advice``, ``step`` and ``count``."""
         return self.read().alerts
 
+    def result(self) -> Result:
+        """Return what an evaluation found: ``.summary`` and ``.records``.
+
+        Raises
+        ------
+        JobError
+            If the job is no evaluation, or has not come to its end.
+        """
+        if self.spec["kind"] != "evaluate":
+            raise JobError(f"{self.id} is no evaluation; its figures are job.metrics(), its model {self.model}.")
+        view = self.view()
+        if not (self.folder.path / "results" / "summary.json").exists():
+            raise JobError(f"{self.id} has no results ({sentence(view)}). job.wait() waits for them.")
+        from tunelab.evaluation.results import Result
+
+        return Result.read(self.folder.path / "results")
+
     def logs(self) -> str:
         """Return the job's log lines, and after them what its process wrote."""
         lines = []
@@ -294,9 +314,9 @@ class Jobs(Sequence[Job]):
             shown.append(
                 {
                     "job": job.id,
-                    "technique": spec["technique"],
-                    "model": spec["model"],
-                    "dataset": spec["dataset"],
+                    "technique": spec.get("technique") or spec["method"],
+                    "model": _models(spec),
+                    "dataset": spec["dataset"] or "",
                     "state": sentence(view),
                     "disk": size(job.disk_bytes),
                 }
@@ -309,10 +329,18 @@ class Jobs(Sequence[Job]):
         return "\n".join(f"{row['job']}  {row['technique']}  {row['model']}  {row['state']}" for row in self.rows())
 
 
-def submit(prepared: Prepared) -> Job:
+def _models(spec: dict[str, Any]) -> str:
+    """Return a job's model, or those of an evaluation: the last against the first."""
+    if spec["kind"] != "evaluate":
+        return str(spec["model"])
+    names = [model if isinstance(model, str) else model["name"] for model in spec["models"]]
+    return f"{', '.join(names[1:])} against {names[0]}" if len(names) > 1 else "".join(names) or spec["judge"]["model"]
+
+
+def submit(prepared: Prepared | PreparedEvaluation) -> Job:
     """Start a job for a resolved spec, as processes of its own that outlive this one."""
     spec = prepared.spec.model_dump(mode="json")
-    folder, lock = folders.create(prepared.spec.name, spec, prepared.facts, prepared.files)
+    folder, lock = folders.create(spec["name"], spec, prepared.facts, prepared.files)
     ticket = None
     try:
         # The place in the queue is taken here and handed to the runner: processes do not start in the order of submits.

@@ -263,7 +263,7 @@ def _facts(
         "given": {key: pinned.get(key) or value for key, value in given.items()},
         "submitted_ns": time.time_ns(),
         "user": getpass.getuser(),
-        "commit": _commit(),
+        "commit": commit(),
         "cwd": str(Path.cwd()),
         "tracking_uri": tracking_uri(),
         "needs": [*_needs(model), *(name for name in rewarding.secrets(spec) if name in os.environ)],
@@ -278,14 +278,20 @@ def _facts(
 
 def _needs(model: find.ModelRef) -> list[str]:
     """Return the names of the environment variables with a secret that the job's processes need; never their values."""
+    names = tracking_needs()
+    if model.kind == "hub":
+        names += ["HF_TOKEN"]
+    return [name for name in names if name in os.environ]
+
+
+def tracking_needs() -> list[str]:
+    """Return the names of the variables by which MLflow is reached, where they hold a secret."""
     names = []
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if "@" in urlsplit(uri).netloc:
         names.append("MLFLOW_TRACKING_URI")
     if uri.startswith("http"):
         names += ["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"]
-    if model.kind == "hub":
-        names += ["HF_TOKEN"]
     return [name for name in names if name in os.environ]
 
 
@@ -296,7 +302,7 @@ def tracking_uri() -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Return the git commit of the working directory, with '+' where files differ from it; None outside of git."""
     try:
         head = _git("rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""From an evaluate spec to a resolved one: models, rows, metrics and functions looked up, every refusal before a start."""
+"""From an evaluate spec to a resolved one: models, rows, metrics and functions, every refusal before a start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tunelab.data import Dataset, reading, resolve
-from tunelab.errors import DataError, ModelError, SpecError, did_you_mean, listing
+from tunelab.errors import DataError, JobError, SpecError, did_you_mean, listing
+from tunelab.jobs import folder as folders
 from tunelab.jobs import machine, prepare, rewarding
 from tunelab.models import find
 from tunelab.registry import index
@@ -20,9 +21,6 @@ from tunelab.spec.evaluate import EndpointModel, EvaluateSpec, Judge
 from tunelab.spec.faults import KEY_IS
 from tunelab.spec.metrics import MetricDefinition
 from tunelab.spec.rewards import WANT_GROUND_TRUTH, Asked, FunctionReward, PresetReward
-
-#: The fields of a row that holds a judge against people: two answers, or one.
-_PAIR, _SINGLE = ("prompt", "output_1", "output_2", "label"), ("prompt", "prediction", "label")
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,22 @@ def _line(model: str) -> list[index.Entry]:
     entry = index.find(model.partition(":")[0])
     while entry is not None and entry not in found:
         found.append(entry)
-        parent = prepare.parent(entry)
-        entry = index.find(parent) if parent else None
+        entry = index.find(str(_job_spec(entry).get("model", "")))
     return found
+
+
+def _job_spec(entry: index.Entry) -> dict[str, Any]:
+    """Return the spec that a custom model was made from; empty where the job was removed."""
+    try:
+        return folders.find(entry.job).spec()
+    except JobError:
+        return {}
+
+
+def _feedback_models(entry: index.Entry) -> set[str]:
+    reward = _job_spec(entry).get("reward") or []
+    parts = reward if isinstance(reward, list) else [reward]
+    return {part["model"] for part in parts if "prompt" in part}
 
 
 def _models(spec: EvaluateSpec, elsewhere: set[str]) -> list[str | EndpointModel]:
@@ -161,9 +172,6 @@ def _models(spec: EvaluateSpec, elsewhere: set[str]) -> list[str | EndpointModel
     for model in spec.models:
         if isinstance(model, EndpointModel):
             _has_key(model.api_key, EndpointModel, f"models: {model.name}")
-            if model.base_url and spec.method == "benchmark":
-                found.append(model)
-                continue
             found.append(model)
         elif model in elsewhere:
             found.append(model)
@@ -305,25 +313,10 @@ def _file(place: int) -> str:
 
 def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, name: str) -> tuple[Dataset, int]:
     """Return rows that people have judged: a prompt with two outputs, or one prediction, and a label."""
-    given = spec.dataset if table is None else table
-    dataset = labelled_rows(given, namespace, name)
-    return dataset, min(dataset.rows, spec.limit or dataset.rows)
-
-
-def labelled_rows(given: Any, namespace: dict[str, Any] | None, name: str) -> Dataset:
-    """Return a version of a dataset whose rows have prompt, label, and output_1 and output_2, or prediction.
-
-    ``input``, ``instruction``, ``question`` or ``query`` stand for the prompt too, ``response``, ``output`` or
-    ``completion`` for the prediction.
-
-    Raises
-    ------
-    DataError
-        If a row has not what it needs, or its label is none.
-    """
     from tunelab.evaluation import labelled
 
-    return labelled.dataset(given, namespace, name)
+    dataset = labelled.dataset(spec.dataset if table is None else table, namespace, f"{name[:85]}-rows")
+    return dataset, min(dataset.rows, spec.limit or dataset.rows)
 
 
 def _check_benchmark(spec: EvaluateSpec) -> None:
@@ -346,7 +339,7 @@ def _taught_by(models: Iterable[str | EndpointModel], judge: Judge | None) -> li
         if not isinstance(model, str):
             continue
         for entry in _line(model):
-            if judge.model in prepare.feedback_models(entry):
+            if judge.model in _feedback_models(entry):
                 found.append(model)
                 break
     return found
@@ -372,4 +365,4 @@ def _plain(model: str | EndpointModel) -> Any:
     return model if isinstance(model, str) else model.model_dump(mode="json", exclude_defaults=True)
 
 
-__all__ = ["ModelError", "PreparedEvaluation", "metric_file", "overlap", "prepare_evaluation"]
+__all__ = ["PreparedEvaluation", "metric_file", "overlap", "prepare_evaluation"]

@@ -32,8 +32,8 @@ class Taken:
     origin: str
 
 
-def take(data: dict[str, Any], namespace: dict[str, Any] | None) -> dict[str, Taken]:
-    """Put into a spec's mapping what its reward is, and return the functions by the file each is to lie in.
+def take(data: dict[str, Any], namespace: dict[str, Any] | None, key: str = "reward") -> dict[str, Taken]:
+    """Put into a spec's mapping what its reward (or `key`) is, and return the functions by the file each is to lie in.
 
     A part may be a function, the name of one in `namespace`, ``FILE.py:NAME``, a preset's name, a mapping of the
     spec's, or for rlaif a reward prompt's name; ``reward`` is one of them or a list.
@@ -44,12 +44,12 @@ def take(data: dict[str, Any], namespace: dict[str, Any] | None) -> dict[str, Ta
         If a part is none of these, or a function cannot be taken from the notebook.
     """
     files: dict[str, Taken] = {}
-    given = data.get("reward")
+    given = data.get(key)
     if given is None:
         return files
     several = isinstance(given, (list, tuple))
     taken = [_part(part, data.get("technique"), namespace or {}, files) for part in (given if several else [given])]
-    data["reward"] = taken if several else taken[0]
+    data[key] = taken if several else taken[0]
     return files
 
 
@@ -151,9 +151,9 @@ def resolve_for(
     parts: list[Any] = []
     for part in spec.reward_parts:
         if isinstance(part, FunctionReward):
-            _reads(files[part.source].source, columns, dataset)
+            reads(files[part.source].source, columns, dataset)
         elif isinstance(part, PresetReward):
-            _has_its_columns(part, head, columns, dataset)
+            has_its_columns(part, head, columns, dataset)
         elif isinstance(part, FeedbackReward):
             from tunelab.scoring import prompts
 
@@ -177,7 +177,7 @@ def given(reward: Any, files: dict[str, Taken]) -> Any:
     return {"function": origin} | rest if rest else origin
 
 
-def _reads(function: source.Source, columns: set[str], dataset: str) -> None:
+def reads(function: source.Source, columns: set[str], dataset: str) -> None:
     from tunelab.scoring import source
 
     if lacking := sorted(source.required_columns(function) - columns):
@@ -188,7 +188,7 @@ def _reads(function: source.Source, columns: set[str], dataset: str) -> None:
         )
 
 
-def _has_its_columns(part: PresetReward, head: list[Row], columns: set[str], dataset: str) -> None:
+def has_its_columns(part: PresetReward, head: list[Row], columns: set[str], dataset: str) -> None:
     wanted = part.tests or "ground_truth" if part.preset == "code" else None
     if part.preset in WANT_GROUND_TRUTH:
         wanted = "ground_truth"

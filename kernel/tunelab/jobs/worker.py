@@ -25,7 +25,7 @@ from tunelab.jobs.journal import Journal
 from tunelab.jobs.revive import revive
 
 #: What does the work of a kind of job: ``run(context)``. Imported by name, since jobs know no trainers.
-WORK = {"customize": "tunelab.training.customize"}
+WORK = {"customize": "tunelab.training.customize", "evaluate": "tunelab.evaluation.evaluate"}
 
 #: Errors that come back however often the work is begun again.
 _LASTING = (ValueError, TypeError, LookupError, AttributeError, ImportError, NotImplementedError, AssertionError)

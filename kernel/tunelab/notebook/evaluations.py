@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from tunelab.errors import Error, JobError, listing
 from tunelab.evaluation.results import OVERRULES, RECORDS, SUMMARY, Result, plain
 from tunelab.jobs.folder import JobFolder
+from tunelab.notebook import recordtable
 from tunelab.notebook.recordtable import Key, Records
 
 #: What a page asks a desk for.
@@ -140,7 +141,7 @@ class EvaluationDesk:
         if known is None or known[0] != at[0]:
             told = self.state() or {"models": [], "metrics": []}
             # Without the lock: the first time takes a second or two, and the state is asked for meanwhile.
-            known = self._records = (at[0], Records(self.results / RECORDS, told["models"], told["metrics"]))
+            known = self._records = (at[0], recordtable.read(self.results / RECORDS, told["models"], told["metrics"]))
         return known[1]
 
     def _page(self, view: View, content: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`%customize` and `%%customize`: one line or a YAML body, to the same spec as the Python API's."""
+"""`%customize`, `%evaluate` and their cells: one line or a YAML body, to the same spec as the Python API's."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TunelabMagics(Magics):
         technique: dpo
         dataset: pairs.jsonl
         """
-        given = _parse(TunelabMagics.customize, line)
+        given = _parse(TunelabMagics.customize, line, "%customize")
         return say_in_one_line(lambda: self._customize(given, cell, local_ns or {}))  # type: ignore[no-any-return]
 
     def _customize(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job | Plan:
@@ -91,6 +91,80 @@ class TunelabMagics(Magics):
             started.wait()
         return started
 
+    @no_var_expand
+    @needs_local_scope
+    @magic_arguments("%evaluate")
+    @argument("models", nargs="*", help="the first is the baseline; a custom model alone is compared with its base")
+    @argument("--data", "-d", help="registered dataset NAME[@VERSION], file, hub id, or a DataFrame's variable name")
+    @argument("--name", "-n", help="what the evaluation is called")
+    @argument(
+        "--judge", "-j", metavar="MODEL", help="the model that judges; a local one, or the endpoint's name for it"
+    )
+    @argument("--metric", "-m", action="append", metavar="NAME", help="by which it judges; several are scored each")
+    @argument("--base-url", help="the OpenAI-compatible endpoint that serves the judge")
+    @argument("--pairwise", action="store_true", help="each answer against the baseline's, in both orders")
+    @argument("--scorer", "-r", action="append", metavar="SCORER", help="a function's name, FILE.py:NAME, or a preset")
+    @argument("--benchmark", "-b", action="append", metavar="TASK", help="a task of lm-eval, such as mmlu or gsm8k")
+    @argument("--meta", action="store_true", help="hold the judge against rows that people have judged")
+    @argument("--predictions", "-p", action="append", default=[], metavar="[MODEL=]FILE", help="answers made elsewhere")
+    @argument("--limit", type=int, help="so many rows, drawn by the seed")
+    @argument("--set", "-s", action="append", default=[], metavar="KEY=VALUE", help="a dotted path of the spec")
+    @argument("--wait", "-w", action="store_true", help="wait for the end, with a line of progress")
+    @line_cell_magic
+    def evaluate(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Job:
+        """Score the answers of models, side by side; the cell's value is the job.
+
+        %evaluate chatty --data human-like-eval --judge smollm2-135m --metric human_like
+
+        %%evaluate
+        models: [smollm2-135m, chatty]
+        dataset: human-like-eval
+        judge: {model: smollm2-135m, metrics: [human_like]}
+        """
+        given = _parse(TunelabMagics.evaluate, line, "%evaluate")
+        return say_in_one_line(lambda: self._evaluate(given, cell, local_ns or {}))  # type: ignore[no-any-return]
+
+    def _evaluate(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job:
+        spec = load.from_yaml(cell) if cell else {}
+        if given.models:
+            spec["models"] = given.models
+        line = {"dataset": given.data, "name": given.name, "limit": given.limit, "scorer": given.scorer}
+        spec |= {key: value for key, value in line.items() if value is not None}
+        if given.judge or given.metric:
+            told = {"model": given.judge, "base_url": given.base_url, "metrics": given.metric}
+            judge = {key: value for key, value in told.items() if value}
+            spec["judge"] = (spec.get("judge") or {}) | judge | ({"pairwise": True} if given.pairwise else {})
+        elif given.base_url or given.pairwise:
+            _refuse("--base-url and --pairwise go with --judge MODEL", "%evaluate")
+        if given.meta:
+            spec["method"] = "meta"
+        if given.benchmark:
+            spec["benchmark"] = {"tasks": given.benchmark}
+        if given.predictions:
+            spec["predictions"] = _predictions(given.predictions, given.models)
+        assert self.shell is not None
+        job = api.evaluate(
+            spec,
+            overrides=dict(load.assignment(text) for text in given.set),
+            namespace=self.shell.user_ns | local_ns,
+        )
+        if given.wait:
+            job.wait()
+        return job
+
+
+def _predictions(given: list[str], models: list[str]) -> dict[str, str]:
+    """Return the files of answers by model; a file alone is of the one model that is named."""
+    found = {}
+    for text in given:
+        model, equals, file = text.partition("=")
+        if not equals:
+            if len(models) != 1:
+                _refuse(f"--predictions {text}: say of which model it is, as MODEL={text}", "%evaluate")
+            model, file = models[0], text
+        found[model] = file
+    return found
+
 
 def _reward(given: argparse.Namespace, names: dict[str, Any]) -> Any:
     """Return the reward that a line asks for: with a feedback model, what is no preset or function is a prompt."""
@@ -108,14 +182,14 @@ def _reward(given: argparse.Namespace, names: dict[str, Any]) -> Any:
     return parts if len(parts) > 1 else parts[0]
 
 
-def _parse(magic: Any, line: str) -> argparse.Namespace:
+def _parse(magic: Any, line: str, name: str) -> argparse.Namespace:
     """Parse a magic's line, with quotes as in a shell: IPython's own splitting keeps them, and cuts a='b c' in two."""
     try:
         given: argparse.Namespace = magic.parser.parse_args(shlex.split(line))
     except (UsageError, ValueError) as error:  # ValueError: a quote that is not closed
-        _refuse(str(error))
+        _refuse(str(error), name)
     return given
 
 
-def _refuse(message: str) -> NoReturn:
-    raise UsageError(f"{message.strip()}. See %customize?")
+def _refuse(message: str, name: str = "%customize") -> NoReturn:
+    raise UsageError(f"{message.strip()}. See {name}?")

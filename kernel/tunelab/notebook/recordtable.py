@@ -92,8 +92,6 @@ class Records:
             self._metrics[name] = _Metric(records, lines, values, known.get(name, {}), self._lines.chunks[code])
         self._splits: dict[str, tuple[Places, list[Any]]] = {}
         self._orders: dict[Any, Places] = {}
-        # What was read is not wanted again; Arrow would keep its memory, hundreds of megabytes, for itself.
-        pa.default_memory_pool().release_unused()
 
     def order(
         self,
@@ -266,7 +264,18 @@ class Records:
         import numpy as np
 
         hits = self._lines.having(text, of.chunks)[of.lines] & (of.lines >= 0)
-        return np.logical_or.reduce(hits, axis=1)
+        found: Mask = np.logical_or.reduce(hits, axis=1)
+        return found
+
+
+def read(path: Path, models: list[str], metrics: list[dict[str, Any]]) -> Records:
+    """Return the records of a file, and give back the memory, hundreds of megabytes, that it took to read them."""
+    import pyarrow as pa
+
+    found = Records(path, models, metrics)
+    # Arrow would keep it for itself.
+    pa.default_memory_pool().release_unused()
+    return found
 
 
 class _Metric:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from tunelab import workspace
 from tunelab.errors import Error
 
@@ -32,6 +34,13 @@ class Entry:
 def prompt_file(label: str) -> str:
     """Return the name under which a reward prompt ``NAME@VERSION`` lies in a job's folder."""
     return f"reward-{label.replace('@', '-')}.jinja"
+
+
+def metric_text(definition: dict[str, Any]) -> str:
+    """Return a metric's definition as the text that MLflow keeps: YAML of the instructions and the scale."""
+    ratings = [{key: value for key, value in one.items() if value is not None} for one in definition["rating_scale"]]
+    told = {"instructions": definition["instructions"], "rating_scale": ratings}
+    return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=1000))
 
 
 def entries(kind: Kind = "reward") -> list[Entry]:

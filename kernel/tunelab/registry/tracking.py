@@ -21,7 +21,7 @@ from tunelab.errors import Error
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Event, Journal, Reader, read
 from tunelab.registry import index, prompt_store, store
-from tunelab.registry.prompts import prompt_file
+from tunelab.registry.prompts import metric_text, prompt_file
 
 _BATCH = 1000
 _PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
@@ -67,8 +67,9 @@ class RunTracker:
         if not run.inputs or not run.inputs.dataset_inputs:
             self.client.log_inputs(run.info.run_id, datasets=self._datasets())
         self.client.log_artifact(run.info.run_id, str(self.folder.spec_file))
-        for file in self.facts.get("reward", {}):
-            self.client.log_artifact(run.info.run_id, str(self.folder.path / file), artifact_path="reward")
+        for what in ("reward", "scoring"):
+            for file in self.facts.get(what, {}):
+                self.client.log_artifact(run.info.run_id, str(self.folder.path / file), artifact_path=what)
         self._link_prompts(run.info.run_id)
         self.run_id = run.info.run_id
         self.journal.append(
@@ -111,6 +112,9 @@ class RunTracker:
 
     def register(self) -> None:
         """Make the trained model a version of its name, and note it in the workspace's index."""
+        if self.spec["kind"] == "evaluate":
+            self._register_evaluation()
+            return
         if any(self._artifacts("model")):
             return
         assert self.run_id is not None
@@ -147,6 +151,16 @@ class RunTracker:
         )
         index.add(entry)
         self.journal.append("artifact", kind="model", uri=source, name=entry.label)
+
+    def _register_evaluation(self) -> None:
+        """Keep an evaluation's results with its run, and note it at the model versions that it judged."""
+        assert self.run_id is not None
+        self.client.log_artifacts(self.run_id, str(self.folder.path / "results"), artifact_path="results")
+        for label in self.facts["models"]:
+            entry = index.find(label.partition(":")[0])
+            if entry is not None:
+                key = f"tunelab.evaluation.{self.folder.id}"
+                self.client.set_model_version_tag(entry.name, str(entry.version), key, self.run_id)
 
     def finish(self, status: str, reason: str | None) -> None:
         """Give the run its true status at the job's end or pause, the worker's log, and the spec with its choices."""
@@ -190,9 +204,9 @@ class RunTracker:
             "mlflow.source.type": "LOCAL",
             "tunelab.job": self.folder.id,
             "tunelab.kind": self.spec["kind"],
-            "tunelab.technique": self.spec["technique"],
-            "tunelab.model": self.spec["model"],
-            "tunelab.dataset": self.spec["dataset"],
+            "tunelab.technique": self.spec.get("technique") or self.spec["method"],
+            "tunelab.model": self.spec.get("model") or ", ".join(self.facts["models"]),
+            "tunelab.dataset": self.spec["dataset"] or "",
             "tunelab.device": self._device(),
             "tunelab.platform": platform.platform(),
             "version.python": platform.python_version(),
@@ -200,7 +214,7 @@ class RunTracker:
         if self.facts["commit"]:
             tags["mlflow.source.git.commit"] = self.facts["commit"].rstrip("+")
             tags["tunelab.git.dirty"] = str(self.facts["commit"].endswith("+")).lower()
-        tags |= self._reward_tags()
+        tags |= self._reward_tags() | self._evaluation_tags()
         return tags | {f"version.{name}": version(name) for name in _PACKAGES}
 
     def _model_tags(self) -> dict[str, str]:
@@ -217,6 +231,8 @@ class RunTracker:
 
     def _link_prompts(self, run_id: str) -> None:
         """Link the reward prompts' versions in MLflow; built-in ones come there with their first use."""
+        if judge := self.spec.get("judge"):
+            self._link_metrics(run_id, judge["metrics"])
         given = self.spec.get("reward") or []
         parts = given if isinstance(given, list) else [given]
         labels = list(dict.fromkeys(part["prompt"] for part in parts if "prompt" in part))
@@ -230,6 +246,29 @@ class RunTracker:
         self.client.set_tag(run_id, "tunelab.reward_prompt", ", ".join(labels))
         prompt_store.link(self.client, run_id, used)
 
+    def _link_metrics(self, run_id: str, labels: list[str]) -> None:
+        """Link the metrics' versions in MLflow; built-in ones come there with their first use."""
+        used = []
+        for label in labels:
+            definition = (self.folder.path / f"metric-{label.replace('@', '-')}.json").read_text(encoding="utf-8")
+            name = label.partition("@")[0]
+            text = metric_text(json.loads(definition))
+            used.append((name, prompt_store.ensure(self.client, name, text, "metric")))
+        self.client.set_tag(run_id, "tunelab.metrics", ", ".join(labels))
+        prompt_store.link(self.client, run_id, used, "metric")
+
+    def _evaluation_tags(self) -> dict[str, str]:
+        """Return by what an evaluation is found: the versions that it judged with their runs, and what scored them."""
+        if self.spec["kind"] != "evaluate":
+            return {}
+        tags = {"tunelab.method": self.spec["method"]}
+        for label in self.facts["models"]:
+            if entry := index.find(label.partition(":")[0]):
+                tags[f"tunelab.evaluated.{entry.label}"] = entry.run_id
+        if judge := self.spec["judge"]:
+            tags["tunelab.judge"] = judge["model"]
+        return tags | {f"tunelab.scoring.{name}": f"sha256:{at}" for name, at in self.facts["scoring"].items()}
+
     def _reward_tags(self) -> dict[str, str]:
         """Return the digests of the reward's functions and prompts, by which they can be told to be the same."""
         return {f"tunelab.reward.{file}": f"sha256:{digest}" for file, digest in self.facts.get("reward", {}).items()}
@@ -238,7 +277,9 @@ class RunTracker:
         from tunelab.data import Dataset as Rows
 
         uses = {self.spec["dataset"]: "train"}
-        if self.spec["eval_dataset"]:
+        if self.spec["kind"] == "evaluate":
+            uses = {self.spec["dataset"]: "eval"} if self.spec["dataset"] else {}
+        elif self.spec["eval_dataset"]:
             uses[self.spec["eval_dataset"]] = "eval"
         inputs = []
         for name, use in uses.items():

@@ -22,18 +22,11 @@ from urllib.parse import urlsplit
 
 import openai
 
-from tunelab.scoring.replies import Interrupted, Reply, expected, read, whole
-from tunelab.spec.rewards import FeedbackReward
+from tunelab.scoring.replies import UNIT, Form, Interrupted, Reply, whole
+from tunelab.spec.rewards import Asked
 
 #: Part of what replies depend on: read in another way, the same reply has another score.
 _WAY = 1
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"reasoning": {"type": "string"}, "score": {"type": "number"}},
-    "required": ["reasoning", "score"],
-    "additionalProperties": False,
-}
-_JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "score", "strict": True, "schema": SCHEMA}}
 #: What an endpoint may refuse to be asked for, in the order in which it is done without, and how it names it.
 _OPTIONS = {
     "logprobs": "logprobs",
@@ -73,10 +66,18 @@ class Endpoint:
         What the spec says of it. The key is read from the environment at each request, and is kept nowhere.
     first_pause_s
         The pause before a request is made again; the next ones are twice as long each.
+    form
+        The replies that are asked for.
+    role
+        What messages call it.
     """
 
-    def __init__(self, part: FeedbackReward, first_pause_s: float = 1.0) -> None:
+    def __init__(
+        self, part: Asked, first_pause_s: float = 1.0, form: Form = UNIT, role: str = "feedback model"
+    ) -> None:
         self.part = part
+        self.form = form
+        self.role = role
         self.first_pause_s = first_pause_s
         self._left_out: frozenset[str] = frozenset()
         #: A request was answered: what else is refused is the text's fault.
@@ -121,7 +122,7 @@ class Endpoint:
 
     @property
     def _who(self) -> str:
-        return f"The feedback model {self.part.model} at {self.part.base_url}"
+        return f"The {self.role} {self.part.model} at {self.part.base_url}"
 
     async def _all(self, texts: list[str], seed: int) -> list[Reply]:
         client = self._client()
@@ -227,16 +228,17 @@ class Endpoint:
         if not self._is_known:
             # Only what was answered is known to be taken: a text that is too long is refused in every way.
             self._left_out, self._is_known = left_out, True
-        score, reasoning, problem = read(said)
+        score, reasoning, problem = self.form.read(said)
         if score is not None:
             # Servers that call themselves compatible tell these in forms of their own.
             with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
-                score = expected(said, choice.logprobs.content, score)
+                score = self.form.expected(said, choice.logprobs.content, score)
         if problem and choice.finish_reason == "length":
             problem = f"it was cut off at max_tokens ({self.part.max_tokens}): {problem}"
         status: Literal["scored", "unparsed"] = "unparsed" if score is None else "scored"
         counts = [_count(answer, name) for name in ("prompt_tokens", "completion_tokens")]
-        return Reply(score, reasoning, status, problem, said, took, *counts)
+        label = "" if score is None else self.form.label(score)
+        return Reply(score, reasoning, status, problem, said, took, *counts, label)
 
     def _asked(self, text: str, seed: int, left_out: frozenset[str]) -> dict[str, Any]:
         asked: dict[str, Any] = {
@@ -252,7 +254,8 @@ class Endpoint:
         if "logprobs" not in left_out:
             asked |= {"logprobs": True, "top_logprobs": 10}
         if "json_schema" not in left_out:
-            asked["response_format"] = _JSON_SCHEMA
+            schema = {"name": "score", "strict": True, "schema": self.form.schema}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif "json_object" not in left_out:
             asked["response_format"] = {"type": "json_object"}
         return asked

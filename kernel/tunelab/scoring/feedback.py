@@ -1,33 +1,20 @@
-"""Another model's score as a reward: prompts filled in, each text asked once, replies kept, failures counted."""
+"""Another model's score as a reward: prompts filled in, and what came of asking for each."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from tunelab.errors import SpecError
+from tunelab.scoring.asking import Asker, Backend
 from tunelab.scoring.cache import Cache
 from tunelab.scoring.prompts import RewardPrompt
-from tunelab.scoring.replies import Interrupted, Reply
+from tunelab.scoring.replies import Reply
 from tunelab.scoring.score import Case, Score
 from tunelab.spec.rewards import FeedbackReward
 
 _LONGEST_NOTE = 300
-
-
-class Backend(Protocol):
-    """What is asked: an endpoint, or a model here."""
-
-    @property
-    def identity(self) -> list[Any]:
-        """What replies depend on besides the text."""
-
-    def ask(self, texts: Sequence[str], seed: int = 0) -> list[Reply]:
-        """Return a reply to each text, in order."""
-
-    def close(self) -> None:
-        """End what was started."""
 
 
 class Here:
@@ -72,10 +59,7 @@ class FeedbackScorer:
         self.prompt = prompt
         self.part = part
         self.backend = asked
-        self.cache = cache or Cache(asked.identity)
-        self._latencies: list[float] = []
-        self._counts = {"failures": 0, "unparsed": 0, "asked": 0, "cached": 0}
-        self._tokens = [0, 0]
+        self._asker = Asker(asked, cache)
 
     def score(self, cases: Sequence[Case]) -> list[Score]:
         """Return a score from 0 to 1 for each case, in order.
@@ -93,20 +77,7 @@ class FeedbackScorer:
             except SpecError as error:
                 texts.append(None)
                 wrong[place] = str(error)
-        wanted = list(dict.fromkeys(text for text in texts if text is not None))
-        replies = self.cache.find(wanted)
-        cached = len(replies)
-        if new := [text for text in wanted if text not in replies]:
-            found = self._ask(new, 0)
-            if unread := [text for text in new if found[text].status == "unparsed"]:
-                # A reply that cannot be read says more than a request that failed afterwards.
-                again = self._ask(unread, 1)
-                found |= {text: reply for text, reply in again.items() if reply.status != "failed"}
-            replies |= found
-            self._counts["failures"] += sum(reply.status == "failed" for reply in found.values())
-            self._counts["unparsed"] += sum(reply.status == "unparsed" for reply in found.values())
-        self._counts["cached"] += cached
-        self._counts["asked"] += len(wanted)
+        replies = self._asker.replies([text for text in texts if text is not None])
         return [
             Score(None, "invalid", note=wrong[place]) if text is None else _score(replies[text])
             for place, text in enumerate(texts)
@@ -114,7 +85,7 @@ class FeedbackScorer:
 
     def metrics(self) -> dict[str, float]:
         """Return mean seconds of a request, cost, failures, unparsed replies, and the share from the cache."""
-        asked, counts = self._counts["asked"], self._counts
+        asked, counts = self._asker.counts["asked"], self._asker.counts
         if not asked:
             return {}
         found = {
@@ -122,36 +93,17 @@ class FeedbackScorer:
             "feedback/unparsed": float(counts["unparsed"]),
             "feedback/cached": counts["cached"] / asked,
         }
-        if self._latencies:
-            found["feedback/latency_s"] = sum(self._latencies) / len(self._latencies)
+        if latencies := self._asker.latencies:
+            found["feedback/latency_s"] = sum(latencies) / len(latencies)
         if self.part.price_in is not None or self.part.price_out is not None:
             prices = self.part.price_in or 0.0, self.part.price_out or 0.0
-            found["feedback/cost"] = sum(n * price / 1e6 for n, price in zip(self._tokens, prices, strict=True))
-        self._latencies, self._tokens = [], [0, 0]
-        self._counts = dict.fromkeys(counts, 0)
+            found["feedback/cost"] = sum(n * price / 1e6 for n, price in zip(self._asker.tokens, prices, strict=True))
+        self._asker.reset()
         return found
 
     def close(self) -> None:
         """End what the backend has started."""
         self.backend.close()
-
-    def _ask(self, texts: list[str], seed: int) -> dict[str, Reply]:
-        try:
-            return self._noted(texts, self.backend.ask(texts, seed))
-        except Interrupted as error:
-            # What was replied until then is not asked, and paid, again.
-            self._noted(texts[: len(error.replies)], error.replies)
-            raise
-
-    def _noted(self, texts: list[str], replies: list[Reply]) -> dict[str, Reply]:
-        for reply in replies:
-            if reply.status != "failed":
-                self._latencies.append(reply.latency_s)
-            self._tokens[0] += reply.tokens_in
-            self._tokens[1] += reply.tokens_out
-        found = dict(zip(texts, replies, strict=True))
-        self.cache.keep(found)
-        return found
 
 
 def _score(reply: Reply) -> Score:

@@ -23,7 +23,7 @@ from transformers import DynamicCache
 
 from tunelab.models import find, load
 from tunelab.scoring.guided import BEGIN, Guide, Reasonings
-from tunelab.scoring.replies import Reply
+from tunelab.scoring.replies import Form, Reply
 
 #: Part of the digest: another way of scoring gives other scores for the same text.
 _WAY = "1"
@@ -149,6 +149,35 @@ class LocalModel:
         ]
         graded = self.expectation(begins, SCALE)
         return [self._reply(reason, grade) for reason, grade in zip(reasons, graded, strict=True)]
+
+    def rate(self, texts: Sequence[str], form: Form, reasoning: bool = False) -> list[Reply]:
+        """Return a reply to each text with one of the points of a scale, or their expectation, as `form` has it."""
+        opened = [self.opened(text) for text in texts]
+        reasons = self._reasons(opened) if reasoning else [_Reason("") for _ in texts]
+        quote = '"' if form.in_words else ""
+        begins = [
+            text + (f'{{"reasoning": {_quoted(reason.text)}, "score": {quote}' if reasoning else f'{{"score": {quote}')
+            for text, reason in zip(opened, reasons, strict=True)
+        ]
+        graded = self.expectation(begins, form.choices, quote or "}")
+        return [self._rated(reason, grade, form) for reason, grade in zip(reasons, graded, strict=True)]
+
+    def _rated(self, reason: _Reason, grade: Expectation, form: Form) -> Reply:
+        if reason.problem or grade.problem or grade.value is None:
+            return Reply(None, status="failed", problem=reason.problem or grade.problem)
+        likeliest = max(grade.probabilities, key=grade.probabilities.__getitem__)
+        score = grade.value if form.expects else form.choices[likeliest]
+        told = {"reasoning": reason.text, "score": likeliest if form.in_words else json.loads(likeliest)}
+        shares = {choice: round(share, 4) for choice, share in grade.probabilities.items()}
+        return Reply(
+            score,
+            reasoning=reason.text,
+            text=json.dumps(told | {"probabilities": shares}, ensure_ascii=False),
+            latency_s=reason.latency_s + grade.latency_s,
+            tokens_in=reason.tokens_in or grade.tokens,
+            tokens_out=reason.tokens_out + 1,
+            label=next(word for word, value in form.points if value == form.choices[likeliest]),
+        )
 
     def opened(self, text: str, begin: str = "") -> str:
         """Return a text as the user's turn of a conversation, where the model's reply begins with `begin`."""

@@ -68,7 +68,7 @@ class Metric:
 
         Examples
         --------
-        >>> tl.Metric.create("warm", "Is this warm? {{prompt}} {{prediction}}", ["not at all", "somewhat", "completely"])
+        >>> tl.Metric.create("warm", "Is this warm? {{prompt}} {{prediction}}", ["not at all", "somewhat", "very"])
         """
         definition = _valid({"name": name, "instructions": instructions, "rating_scale": _scale(rating_scale)})
         if (builtin := _builtin().get(name)) is not None:
@@ -220,10 +220,8 @@ def names() -> list[str]:
 
 
 def as_text(definition: MetricDefinition) -> str:
-    """Return a definition as the text that MLflow keeps: YAML of the instructions and the scale."""
-    told = definition.model_dump(exclude_none=True)
-    told.pop("name")
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=1000)
+    """Return a definition as the text that MLflow keeps."""
+    return index.metric_text(definition.model_dump())
 
 
 def _from_text(name: str, text: str) -> MetricDefinition:

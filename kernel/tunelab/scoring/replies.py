@@ -16,8 +16,8 @@ from tunelab.scoring.score import Status, Unreachable
 class Reply:
     """A feedback model's reply to one text: the score, or the problem for which there is none.
 
-    `text` is the reply as it came. `latency_s` is what it took; `tokens_in` and `tokens_out` are what was read and
-    written.
+    `text` is the reply as it came; `label` is the word of the scale that the score stands for.
+    `latency_s` is what it took; `tokens_in` and `tokens_out` are what was read and written.
     """
 
     score: float | None
@@ -28,6 +28,7 @@ class Reply:
     latency_s: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+    label: str = ""
 
 
 class Interrupted(Unreachable):
@@ -51,6 +52,81 @@ _IN_PROSE = (
     re.compile(rf"\b(?:score|rating|grade)\b\**\s*(?:is|of|:|=)\s*\**\s*({_NUMBER}){_SCALE}{_NOT_ALONE}", re.I),
     re.compile(rf"\A\s*({_NUMBER}){_SCALE}\s*\Z"),
 )
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is asked for: a score from 0 to 1, or one of the points of a scale.
+
+    `points` are words with their numbers. With `in_words` the words are what is replied; else the numbers, and the
+    words tell what they mean. Without `expects` the score is what was said, though probabilities are told.
+    """
+
+    points: tuple[tuple[str, float], ...] = ()
+    in_words: bool = False
+    expects: bool = True
+
+    @property
+    def choices(self) -> dict[str, float]:
+        """What may stand as the score, as text, and its number."""
+        return {word if self.in_words else f"{value:g}": value for word, value in self.points}
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a reply."""
+        score: dict[str, Any] = {"type": "number"}
+        if self.points and self.in_words:
+            score = {"type": "string", "enum": list(self.choices)}
+        elif self.points:
+            score = {"type": "number", "enum": [json.loads(text) for text in self.choices]}
+        return {
+            "type": "object",
+            "properties": {"reasoning": {"type": "string"}, "score": score},
+            "required": ["reasoning", "score"],
+            "additionalProperties": False,
+        }
+
+    def read(self, text: str) -> tuple[float | None, str, str]:
+        """Return score, reasoning, and the problem if there is no score; a number that is no point is none."""
+        if not self.points:
+            return read(text)
+        values = [value for _, value in self.points]
+        if self.in_words:
+            # Numbers stand for nothing that the model was told of.
+            found = read(text, math.inf, -math.inf, self.choices)
+            problem = f"its score is none of {', '.join(self.choices)}" if "outside of" in found[2] else found[2]
+            return found[0], found[1], problem
+        score, reasoning, problem = read(text, min(values), max(values), dict(self.points))
+        if score is not None and score not in values:
+            return None, reasoning, f"its score {score:g} is none of {', '.join(self.choices)}"
+        return score, reasoning, problem
+
+    def expected(self, text: str, tokens: Sequence[Any], drawn: float) -> float:
+        """Return the expectation of the score over the tokens that might begin it; `drawn` where they do not tell."""
+        if not self.expects:
+            return drawn
+        if not self.points:
+            return expected(text, tokens, drawn)
+        place = re.search(r'"score"\s*:\s*"?(?=[^"\s])(?!.*"score"\s*:)', text, re.DOTALL)
+        if place is None:
+            return drawn
+        shares: dict[str, float] = {}
+        for token, share in _tokens_at(text, tokens, place.end()):
+            said = token.strip().strip('"')
+            fitting = [one for one in self.choices if said and one.casefold().startswith(said.casefold())]
+            exact = [one for one in fitting if one.casefold() == said.casefold()]
+            if len(one := exact or fitting) == 1:
+                shares[one[0]] = shares.get(one[0], 0.0) + share
+        total = sum(shares.values())
+        return sum(share * self.choices[one] for one, share in shares.items()) / total if total > 0.5 else drawn
+
+    def label(self, score: float) -> str:
+        """Return the word of the point that is nearest to a score."""
+        return min(self.points, key=lambda point: abs(point[1] - score))[0] if self.points else ""
+
+
+#: Any number from 0 to 1.
+UNIT = Form()
 
 
 def read(
@@ -133,19 +209,32 @@ def expected(text: str, tokens: Sequence[Any], drawn: float) -> float:
 
 def _alternatives(text: str, tokens: Sequence[Any], place: int) -> tuple[str, dict[str, float]]:
     """Return the token at a place of the text, and the probabilities of the digits that it might have been."""
+    token = _token_at(text, tokens, place)
+    found: dict[str, float] = {}
+    if token is None:
+        return "", found
+    for other in token.top_logprobs or []:
+        if re.fullmatch(r"[0-9]+", digits := other.token.strip()):
+            found[digits] = found.get(digits, 0.0) + math.exp(other.logprob)
+    return token.token.strip(), found
+
+
+def _tokens_at(text: str, tokens: Sequence[Any], place: int) -> list[tuple[str, float]]:
+    """Return the tokens that might stand at a place of the text, or with a quotation mark before it, with shares."""
+    token = _token_at(text, tokens, place) or _token_at(text, tokens, place - 1)
+    return [(other.token, math.exp(other.logprob)) for other in token.top_logprobs or []] if token else []
+
+
+def _token_at(text: str, tokens: Sequence[Any], place: int) -> Any:
     wanted, end = len(text[:place].encode()), 0
     pieces = [bytes(token.bytes) if token.bytes is not None else token.token.encode() for token in tokens]
     if not b"".join(pieces).startswith(text.encode()):
-        return "", {}
+        return None
     for token, piece in zip(tokens, pieces, strict=True):
         begin, end = end + len(piece) - len(piece.lstrip()), end + len(piece)
         if begin == wanted:
-            found: dict[str, float] = {}
-            for other in token.top_logprobs or []:
-                if re.fullmatch(r"[0-9]+", digits := other.token.strip()):
-                    found[digits] = found.get(digits, 0.0) + math.exp(other.logprob)
-            return token.token.strip(), found
-    return "", {}
+            return token
+    return None
 
 
 def _in_json(text: str) -> tuple[list[dict[str, Any]], str]:

@@ -108,7 +108,7 @@ def build(parts: Sequence[RewardPart], folder: Path, say: Callable[[str], None],
     device
         Where a feedback model of this machine runs, as torch calls it.
     """
-    scorers = [_made(part, folder, say, device) for part in parts]
+    scorers = [scorer(part, folder, say, device) for part in parts]
     local = [place for place, part in enumerate(parts) if isinstance(part, FeedbackReward) and part.base_url is None]
     return Reward(scorers, [part.weight for part in parts], local, part_names(parts))
 
@@ -125,7 +125,8 @@ def part_names(parts: Sequence[RewardPart]) -> list[str]:
     return names
 
 
-def _made(part: RewardPart, folder: Path, say: Callable[[str], None], device: str) -> Scorer:
+def scorer(part: RewardPart, folder: Path, say: Callable[[str], None] = lambda _: None, device: str = "cpu") -> Scorer:
+    """Return what one part of a reward, or of an evaluation, scores by; see `build`."""
     if isinstance(part, FunctionReward):
         from tunelab.scoring.calls import FunctionScorer
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 #: ``scored``, or why there is no number: the function raised (``error``), took too long (``timeout``) or returned what
-#: is none (``invalid``); a feedback model's reply cannot be read (``unparsed``), or it could not be asked (``failed``).
-Status = Literal["scored", "error", "timeout", "invalid", "unparsed", "failed"]
+#: is none (``invalid``); a feedback model's reply cannot be read (``unparsed``), or it could not be asked (``failed``);
+#: or the answer is the one that others are held against (``baseline``).
+Status = Literal["scored", "error", "timeout", "invalid", "unparsed", "failed", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,23 @@ class Score:
     status: Status = "scored"
     parts: dict[str, float] = field(default_factory=dict)
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict(Score):
+    """A judge's score: `label` is the point of the scale, `raw` the reply as it came.
+
+    Of two answers held against each other the value is 1, 0.5 or 0, the label ``win``, ``tie`` or ``loss``, and
+    `flipped` says that the judge took the one in one order and the other in the other.
+    """
+
+    label: str | None = None
+    reasoning: str = ""
+    raw: str = ""
+    flipped: bool = False
+    latency_s: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 def as_sample(case: Case, score: Score) -> dict[str, Any]:

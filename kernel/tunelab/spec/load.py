@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -41,6 +43,23 @@ def from_yaml(text: str) -> dict[str, Any]:
     return loaded
 
 
+def from_file(path: str | Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file says.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file, or it cannot be read.
+    """
+    path = Path(os.path.expanduser(path))
+    if not os.path.isfile(path):
+        raise SpecError(f"There is no spec file {path}.")
+    try:
+        return from_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} is not UTF-8 text.") from error
+
+
 def assignment(text: str) -> tuple[str, Any]:
     """Split ``key=value`` as given to ``--set``; the value is read as YAML reads a scalar or list."""
     key, equals, value = text.partition("=")
@@ -67,12 +86,21 @@ def override(data: dict[str, Any], key: str, value: Any) -> None:
             data[key] = value
             return
         path = ["hyperparameters", key]
+    _set(data, path, value)
+
+
+def set_at(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set one key of an evaluate spec's mapping in place; a dotted path goes down (``generation.temperature``)."""
+    _set(data, key.split("."), value)
+
+
+def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
     target = data
     for part in path[:-1]:
         target[part] = dict(target[part]) if isinstance(target.get(part), dict) else target.get(part) or {}
         target = target[part]
         if not isinstance(target, dict):
-            raise SpecError(f"--set {key}: '{part}' holds a value, not keys.")
+            raise SpecError(f"--set {'.'.join(path)}: '{part}' holds a value, not keys.")
     target[path[-1]] = value
 
 

@@ -1,7 +1,7 @@
 /** The facts below the charts: held-out figures, the last checkpoint, rows, the version that came out. */
 import { useEffect, useState } from 'react';
 
-import { formatBytes, formatDuration, formatNumber } from './format';
+import { formatBytes, formatDuration, formatNumber, plainText } from './format';
 import { metricName } from './metrics';
 import type { JobSnapshot } from './model';
 import { hasEnded } from './states';
@@ -35,10 +35,14 @@ export function Facts({ job }: { readonly job: JobSnapshot }) {
     facts.push(['Recovered', job.restarts === 1 ? 'once' : `${job.restarts} times`]);
   }
   const { train, eval: held } = job.rows;
-  facts.push([
-    'Rows',
-    [`${formatNumber(train)} train`, held ? `${formatNumber(held)} held out` : ''].filter(Boolean).join(' · ')
-  ]);
+  if (job.kind === 'evaluate') {
+    facts.push(['Dataset', plainText(job.dataset)], ['Records', held > 0 ? formatNumber(held) : '']);
+  } else {
+    facts.push([
+      'Rows',
+      [`${formatNumber(train)} train`, held ? `${formatNumber(held)} held out` : ''].filter(Boolean).join(' · ')
+    ]);
+  }
   facts.push(['Disk', formatBytes(job.disk_bytes)]);
   facts.push(['Submitted', formatDate(job.submitted)]);
   if (job.model_version !== null) {
@@ -46,12 +50,14 @@ export function Facts({ job }: { readonly job: JobSnapshot }) {
   }
   return (
     <dl className="tunelab-facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
+      {facts
+        .filter(([, value]) => value !== '')
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
     </dl>
   );
 }

@@ -145,8 +145,12 @@ function progress(job: JobRow, sentence: string): string {
 
 /** `SFT · loss 0.31 · 18 min · yesterday` once it has ended, else technique and model. */
 function summary(job: JobRow): string {
-  const parts = [job.technique.toUpperCase()];
-  if (job.state === 'completed') {
+  const isEvaluation = job.kind === 'evaluate';
+  const parts = [isEvaluation ? 'Evaluation' : job.technique.toUpperCase()];
+  if (isEvaluation) {
+    parts.push(job.model, job.state === 'cancelled' ? 'cancelled' : '');
+    parts.push(job.state === 'completed' && job.elapsed_s !== null ? formatDuration(job.elapsed_s) : '');
+  } else if (job.state === 'completed') {
     // The kernel sends the one that matters first.
     const figure = job.metrics[0];
     const name = figure && metricName(figure.name.replace(/^eval_/, '')).toLowerCase();
@@ -178,7 +182,9 @@ function day(seconds: number): string {
 }
 
 function searchable(job: JobRow): string {
-  return [job.name, job.model, job.dataset, job.technique, job.state, job.id].join(' ').toLowerCase();
+  return [job.name, job.model, job.dataset, job.technique, job.kind, job.adapter, job.state, job.id]
+    .join(' ')
+    .toLowerCase();
 }
 
 /** One job's view on a model of its own, which is closed with the view. */

@@ -5,6 +5,9 @@ import { Actions, NoticeBlock, type Notice } from './Actions';
 import { Alerts } from './Alerts';
 import { Charts } from './Charts';
 import { curvesOf } from './curves';
+import { count } from './datasets';
+import { EvaluationView } from './EvaluationView';
+import { methodName } from './evaluations';
 import { Facts } from './Facts';
 import { formatTime, plainText } from './format';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
@@ -23,6 +26,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
   const cell = useTrait(model, 'cell');
   const mlflow = useTrait(model, 'mlflow');
   const rollouts = useTrait(model, 'rollouts');
+  const evaluation = useTrait(model, 'evaluation');
   const [notice, setNotice] = useState<Notice | null>(null);
   // What the kernel could not do that this view asked for.
   useEffect(() => {
@@ -37,7 +41,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
     };
   }, [model]);
   const text = describeState(job);
-  const subject = [job.technique.toUpperCase(), job.model, job.dataset, job.adapter].filter(Boolean);
+  const isEvaluation = job.kind === 'evaluate';
   return (
     <div className="tunelab">
       <section
@@ -51,8 +55,8 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
         <header className="tunelab-head">
           <span className="tunelab-dot" aria-hidden="true" />
           <div className="tunelab-title">
-            <h3 className="tunelab-name">{plainText(job.name)}</h3>
-            <span className="tunelab-subject">{plainText(subject.join(' · '))}</span>
+            <h3 className="tunelab-name">{plainText(isEvaluation ? job.model : job.name)}</h3>
+            <span className="tunelab-subject">{plainText(subjectOf(job).join(' · '))}</span>
           </div>
           <Actions {...{ job, model, cell, mlflow, canOpenTab }} onNotice={setNotice} />
         </header>
@@ -66,13 +70,26 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
           />
         )}
         <Alerts job={job.id} alerts={job.alerts} />
-        <Charts job={job.id} technique={job.technique} curves={curvesOf(model)} />
+        {isEvaluation ? (
+          <EvaluationView job={job} model={model} state={evaluation ?? null} />
+        ) : (
+          <Charts job={job.id} technique={job.technique} curves={curvesOf(model)} />
+        )}
         {rollouts && <RolloutsView job={job.id} model={model} state={rollouts} />}
         <Facts job={job} />
         {job.logs.length > 0 && <LogTail logs={job.logs} />}
       </section>
     </div>
   );
+}
+
+/** What a job is about, beside its name. */
+function subjectOf(job: JobSnapshot): readonly string[] {
+  const parts =
+    job.kind === 'evaluate'
+      ? [job.adapter || methodName(job.technique), job.rows.eval > 0 ? count(job.rows.eval, 'question') : '']
+      : [job.technique.toUpperCase(), job.model, job.dataset, job.adapter];
+  return parts.filter(Boolean);
 }
 
 function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: StateText }) {

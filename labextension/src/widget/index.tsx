@@ -6,6 +6,7 @@ import { mountDataset, mountJob } from './mount';
 import './widget.css';
 import './datasets.css';
 import './rollouts.css';
+import './evaluations.css';
 
 /** anywidget's hook: draws into `el` and returns how to undo it. */
 export function render({ model, el }: RenderProps<(JobTraits | DatasetTraits) & { kind?: string }>): () => void {

@@ -1,6 +1,8 @@
 /** What Python and the page share: the traits of each view, the commands it may send, and a hook that reads a trait. */
 import { useCallback, useSyncExternalStore } from 'react';
 
+import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
+
 /** A job's state, named as in its journal. */
 export type JobState = 'queued' | 'running' | 'recovering' | 'paused' | 'completed' | 'failed' | 'cancelled';
 
@@ -33,11 +35,13 @@ export interface JobSnapshot {
   readonly id: string;
   /** The custom model's name. */
   readonly name: string;
-  readonly kind: 'customize';
+  readonly kind: 'customize' | 'evaluate';
+  /** An evaluation's method. */
   readonly technique: string;
+  /** Of an evaluation all, such as `chatty@1 against smollm2-135m`. */
   readonly model: string;
   readonly dataset: string;
-  /** The adapter in words, such as `LoRA r16`. */
+  /** The adapter in words, such as `LoRA r16`; of an evaluation, what scores: `human_like · judge: local smollm2-360m`. */
   readonly adapter: string;
   readonly state: JobState;
   readonly reason: string | null;
@@ -197,6 +201,8 @@ export interface JobTraits {
   mlflow: MLflowLink | null;
   /** Of a job that samples. */
   rollouts?: RolloutsState | null;
+  /** Of an evaluation, once there are results. */
+  evaluation?: EvaluationState | null;
   curves?: CurvesState;
 }
 
@@ -340,6 +346,7 @@ export interface CreateTraits {
 /** What comes besides traits. */
 export type Message =
   | RolloutMessage
+  | EvaluationMessage
   | { readonly type: 'points'; readonly index: readonly Stretch[] }
   /** Why something that was asked for could not be done. */
   | { readonly type: 'notice'; readonly text: string }
@@ -377,7 +384,7 @@ export type CreateCommand =
   | (Asked & { readonly type: 'create'; readonly name: string; readonly fix: readonly string[] });
 
 /** What a view may ask the kernel for. */
-export type Command = JobCommand | RolloutCommand | DatasetCommand | CreateCommand;
+export type Command = JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

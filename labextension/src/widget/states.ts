@@ -75,7 +75,7 @@ export function describeState(job: JobSnapshot): StateText {
       return {
         tone: job.model_version === null && reason ? 'warn' : 'good',
         sentence: `Finished${took && ` in ${took}`}${rest}`,
-        aside: job.total === null ? '' : steps(job.total),
+        aside: job.total === null || job.kind === 'evaluate' ? '' : steps(job.total),
         announcement: `Finished${rest}`
       };
     }
@@ -96,9 +96,9 @@ export function describeState(job: JobSnapshot): StateText {
   }
 }
 
-/** `step 12 of 60`, or `step 12` where the end is not known. */
-function place({ step, total }: JobSnapshot): string {
-  const now = `step ${formatNumber(step ?? 0)}`;
+/** `step 12 of 60`, or `step 12` where the end is not known; an evaluation has no steps: `12 of 60`. */
+function place({ kind, step, total }: JobSnapshot): string {
+  const now = `${kind === 'evaluate' ? '' : 'step '}${formatNumber(step ?? 0)}`;
   return total === null ? now : `${now} of ${formatNumber(total)}`;
 }
 
@@ -114,11 +114,15 @@ function queuePlace(position: number | null): string {
 }
 
 /** What a running job does before it has stopped. */
-function untilThen({ cancelling, step }: JobSnapshot): string {
+function untilThen({ kind, cancelling, step }: JobSnapshot): string {
   if (cancelling) {
     return ': saving what there is';
   }
-  return step === null ? ' before the first step' : ': finishing the step and saving';
+  return step === null
+    ? ' before the first step'
+    : kind === 'evaluate'
+      ? ': finishing what is under way'
+      : ': finishing the step and saving';
 }
 
 function runningSentence(job: JobSnapshot, because: string): string {

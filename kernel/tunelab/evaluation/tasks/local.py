@@ -293,19 +293,17 @@ def _on_hub(row: Any, entry: Entry, where: str) -> Row:
     """Return a row in the form that the hub has."""
     if not isinstance(row, dict):
         raise DataError(f"{where} is not an object of fields.")
-    if entry.dataset == "cais/mmlu":
-        row = {"subject": entry.subset} | row
-        if isinstance(letter := row.get("answer"), str):
-            if letter not in tuple(_LETTERS):
-                raise DataError(f"{where}: 'answer' is '{letter}', which is none of A, B, C and D.")
-            row["answer"] = _LETTERS.index(letter)
+    changed: Row = dict(row)
+    if entry.dataset == "cais/mmlu" and isinstance(letter := row.get("answer"), str):
+        if letter not in tuple(_LETTERS):
+            raise DataError(f"{where}: 'answer' is '{letter}', which is none of A, B, C and D.")
+        changed["answer"] = _LETTERS.index(letter)
     if entry.dataset == "allenai/ai2_arc" and isinstance(question := row.get("question"), dict):
         # The form of the Allen Institute's own download.
         choices = question.get("choices") or []
-        row = {"id": row.get("id", ""), "question": question.get("stem"), "answerKey": row.get("answerKey")} | {
-            "choices": {name: [choice.get(name) for choice in choices] for name in ("text", "label")}
-        }
-    return row
+        changed["question"] = question.get("stem")
+        changed["choices"] = {name: [choice.get(name) for choice in choices] for name in ("text", "label")}
+    return changed
 
 
 def _keep(rows: list[Row]) -> Path:

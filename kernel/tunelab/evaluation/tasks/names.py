@@ -128,6 +128,22 @@ def leaves(names: Iterable[str], entries: dict[str, Entry]) -> list[Entry]:
     return [entries[name] for name in _below(names, entries) if entries[name].kind in ("task", "python")]
 
 
+def folder(file: Path) -> Path:
+    """Return the folder that is read for a task: of lm-eval's own the one below its tasks, since tags go across."""
+    root = _root().resolve()
+    file = file.resolve()
+    return root / file.relative_to(root).parts[0] if file.is_relative_to(root) else file.parent
+
+
+def is_same(entry: Entry, found: Any) -> bool:
+    """Tell whether lm-eval's index has the same for a name."""
+    if found is None or (found.yaml_path is None) != (entry.file is None):
+        return False
+    if entry.kind == "tag":
+        return sorted(found.tags) == entry.children
+    return entry.file is None or Path(found.yaml_path).resolve() == Path(entry.file).resolve()
+
+
 def _meaning(name: str, entries: dict[str, Entry]) -> str | None:
     plain = re.sub(r"[\s-]+", "_", name.strip().lower())
     candidates = (name, name.lower(), plain, FRIENDLY.get(plain), plain.removeprefix("open_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +18,10 @@ def records(model: str, results: dict[str, Any], told: Mapping[str, Any]) -> lis
     found = []
     for task, samples in results["samples"].items():
         for sample in samples:
-            asked = sample["arguments"]
-            prompt = getattr(asked[0][0], "prompt", asked[0][0])
-            note = told.get(prompt)
+            asked = sample["arguments"][0][0]
+            # An endpoint is asked in turns, which lm-eval has as JSON in a tuple.
+            note = told.get(asked[0]) if isinstance(asked, tuple) else None
+            prompt = _turns(asked[0]) if isinstance(asked, tuple) else asked
             for metric in sample["metrics"]:
                 score = _number(sample[metric])
                 if score is None:
@@ -85,6 +87,10 @@ def numbers(model: str, results: dict[str, Any], seed: int, limit: int | None, i
                 }
             )
     return rows
+
+
+def _turns(text: str) -> str:
+    return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in json.loads(text))
 
 
 def _tasks_of(group: str, members: dict[str, list[str]]) -> set[str]:

@@ -1,0 +1,148 @@
+/** The results in a few figures: a bar that filters, the means with their certainty, coverage, and plain tables. */
+import { textOf } from './datasets';
+import { certainty, COMPARED, comparisonSentence, coverage, meansOf, percent, signed } from './evaluations';
+import { capitalise, formatNumber, plainText } from './format';
+import type { Figures, RecordFilter, SummaryRow } from './results';
+
+interface BarProps {
+  readonly row: SummaryRow;
+  readonly chosen: RecordFilter;
+  readonly onChoose: (filter: RecordFilter) => void;
+}
+
+/** How many improved, stayed equal and degraded; a click shows those alone. */
+export function Bar({ row, chosen, onChoose }: BarProps) {
+  const parts = COMPARED.flatMap(outcome => {
+    const share = row[outcome];
+    return share === null || share === 0 ? [] : [{ outcome, share }];
+  });
+  return parts.length === 0 ? null : (
+    <div className="tunelab-outcomes" role="group" aria-label="Outcomes">
+      {parts.map(({ outcome, share }) => (
+        <button
+          key={outcome}
+          type="button"
+          data-outcome={outcome}
+          style={{ flexGrow: share }}
+          aria-pressed={chosen === outcome}
+          aria-label={`${percent(share)} ${outcome}: ${formatNumber(row.counts[outcome])} of ${formatNumber(row.pairs)}`}
+          title={`${capitalise(outcome)}: ${formatNumber(row.counts[outcome])} of ${formatNumber(row.pairs)}`}
+          onClick={() => {
+            onChoose(outcome);
+          }}
+        >
+          {/* What does not fit wraps below the edge; the first, empty one lets the figure wrap too. */}
+          <i />
+          <span>{percent(share)}</span>
+          <span>{outcome}</span>
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** The comparison in words, of the judge and where people overruled it of them. */
+export function Comparisons({ row }: { readonly row: SummaryRow }) {
+  const { here, there } = meansOf(row);
+  const sure = certainty(row);
+  const human = row.human_summary;
+  return (
+    <>
+      <p className="tunelab-means">
+        <span>
+          Mean score <b>{here}</b>
+          {there !== null && ` against ${there}`}
+          {row.difference !== null && (
+            <>
+              , difference <b>{signed(row.difference)}</b>
+            </>
+          )}
+          {sure && <span className="tunelab-subject"> ({sure})</span>}
+        </span>
+        <span className="tunelab-subject">{coverage(row)}</span>
+      </p>
+      {row.verdict && <p className="tunelab-verdict-sentence">{plainText(row.verdict)}</p>}
+      {human && (
+        <p className="tunelab-human">
+          <b>By people’s scores</b>, {formatNumber(row.counts.overruled)} overruled: {comparisonSentence(human)}.
+        </p>
+      )}
+    </>
+  );
+}
+
+interface PlainTableProps {
+  readonly title: string;
+  readonly rows: readonly Figures[];
+  readonly isOpen?: boolean;
+}
+
+/** Figures as they came, folded unless they are what the evaluation is about. */
+export function PlainTable({ title, rows, isOpen = false }: PlainTableProps) {
+  if (rows.length === 0) {
+    return null;
+  }
+  const columns = [...new Set(rows.flatMap(row => Object.keys(row)))].filter(column =>
+    rows.some(row => row[column] !== null && row[column] !== undefined)
+  );
+  return (
+    <details className="tunelab-figures" open={isOpen}>
+      <summary>{title}</summary>
+      <div tabIndex={0} role="region" aria-label={title}>
+        <table>
+          <thead>
+            <tr>
+              {columns.map(column => (
+                <th key={column} scope="col" data-number={isNumeric(rows, column)}>
+                  {columnName(column)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row, place) => (
+              // They have no identity of their own, and do not change.
+              <tr key={place}>
+                {columns.map(column => (
+                  <td key={column} data-number={isNumeric(rows, column)}>
+                    {figure(row[column])}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  latency_s: 'seconds per answer',
+  tokens_in: 'tokens in',
+  tokens_out: 'tokens out',
+  n: 'questions',
+  n_shot: 'shots',
+  stderr: '±'
+};
+
+function columnName(column: string): string {
+  return NAMES[column] ?? plainText(column).replace(/_/g, ' ');
+}
+
+function isNumeric(rows: readonly Figures[], column: string): boolean {
+  return rows.every(row => row[column] === null || row[column] === undefined || typeof row[column] === 'number');
+}
+
+function figure(value: unknown): string {
+  if (value === null || value === undefined) {
+    return '';
+  }
+  return typeof value === 'number'
+    ? formatNumber(value)
+    : typeof value === 'boolean'
+      ? value
+        ? 'yes'
+        : 'no'
+      : textOf(value);
+}

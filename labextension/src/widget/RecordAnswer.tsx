@@ -1,0 +1,207 @@
+/** One model's answer to a record: its text against the baseline's, its score with the reasons, and a person's word. */
+import { useMemo, useState } from 'react';
+
+import { scoreText, whyUnscored } from './evaluations';
+import { formatNumber, plainText } from './format';
+import type { ScoreMetric, WholeAnswer } from './results';
+import { wordDiff, type Piece } from './worddiff';
+
+interface RecordAnswerProps {
+  readonly name: string;
+  readonly answer: WholeAnswer;
+  readonly metric: ScoreMetric;
+  /** The baseline's answer, to tell what differs; null to tell nothing. */
+  readonly before: string | null;
+  /** Null takes a person's score back. */
+  readonly onOverrule: (score: number | null) => void;
+}
+
+/** The answer. */
+export function RecordAnswer({ name, answer, metric, before, onOverrule }: RecordAnswerProps) {
+  const why = answer.status === undefined ? null : whyUnscored(answer);
+  const note = plainText(answer.note ?? '');
+  const reasoning = plainText(answer.reasoning ?? '').trim();
+  const raw = plainText(answer.raw ?? '').trim();
+  return (
+    <article className="tunelab-record-answer" aria-label={plainText(name)}>
+      <h5>{plainText(name)}</h5>
+      <Text text={plainText(answer.text)} before={before === null ? null : plainText(before)} />
+      <p className="tunelab-answer-foot">
+        {answer.cut && <span className="tunelab-trouble">cut off</span>}
+        <span className="tunelab-subject">{costOf(answer)}</span>
+      </p>
+      {answer.status !== undefined && (
+        <>
+          <p className="tunelab-record-score">
+            <span>
+              {why === null ? (
+                <>
+                  Score <b>{scoreText(answer)}</b>
+                </>
+              ) : (
+                <span className="tunelab-trouble">No score: {note || why}</span>
+              )}
+              {answer.against && <span className="tunelab-subject"> against {plainText(answer.against)}</span>}
+            </span>
+            {answer.flipped && <span className="tunelab-trouble">the verdict changed with the order: a tie</span>}
+            {why === null && note && <span className="tunelab-subject">{note}</span>}
+          </p>
+          <Overrule {...{ name, answer, metric, onOverrule }} />
+          {reasoning && (
+            <div className="tunelab-reasoning">
+              <span className="tunelab-subject">Reasoning</span>
+              <p>{reasoning}</p>
+            </div>
+          )}
+          {raw && (
+            <details className="tunelab-raw">
+              <summary>Reply as it came</summary>
+              <pre tabIndex={0}>{raw}</pre>
+            </details>
+          )}
+        </>
+      )}
+    </article>
+  );
+}
+
+function costOf({ latency_s: latency, tokens_in: read, tokens_out: written, cost }: WholeAnswer): string {
+  const has = (value: number | null | undefined): value is number => typeof value === 'number';
+  return [
+    has(latency) ? `${formatNumber(latency)} s` : '',
+    has(read) && has(written) ? `${formatNumber(read)} tokens in, ${formatNumber(written)} out` : '',
+    has(cost) ? `cost ${formatNumber(cost)}` : ''
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}
+
+function Text({ text, before }: { readonly text: string; readonly before: string | null }) {
+  const pieces = useMemo(() => (before === null ? undefined : wordDiff(before, text)), [before, text]);
+  if (!pieces) {
+    return (
+      <>
+        {pieces === null && <p className="tunelab-subject">Too long, or too unlike, to compare word by word.</p>}
+        {text.trim() === '' ? (
+          <p className="tunelab-subject">(empty)</p>
+        ) : (
+          <p className="tunelab-record-whole">{text}</p>
+        )}
+      </>
+    );
+  }
+  return (
+    <p className="tunelab-record-whole">
+      {pieces.map((piece, place) => (
+        <Stretch key={place} {...piece} />
+      ))}
+    </p>
+  );
+}
+
+function Stretch({ kind, text }: Piece) {
+  return kind === 'added' ? <ins>{text}</ins> : kind === 'removed' ? <del>{text}</del> : <>{text}</>;
+}
+
+type OverruleProps = Pick<RecordAnswerProps, 'name' | 'answer' | 'metric' | 'onOverrule'>;
+
+/** A person's score in place of the one that was given: a point of the scale, or a number. */
+function Overrule({ name, answer, metric, onOverrule }: OverruleProps) {
+  const [draft, setDraft] = useState('');
+  const human = answer.human ?? null;
+  const points = pointsOf(metric);
+  const label = `Your score of ${plainText(name)}`;
+  const value = Number(draft);
+  const isScore =
+    draft.trim() !== '' &&
+    Number.isFinite(value) &&
+    (metric.low === null || value >= metric.low) &&
+    (metric.high === null || value <= metric.high);
+  return (
+    <form
+      className="tunelab-overrule"
+      onSubmit={event => {
+        event.preventDefault();
+        if (isScore) {
+          onOverrule(value);
+          setDraft('');
+        }
+      }}
+    >
+      <label>
+        {human === null ? 'Your score' : 'A person’s score'}{' '}
+        {points ? (
+          <select
+            aria-label={label}
+            value={human === null ? '' : String(human)}
+            onChange={event => {
+              if (event.target.value !== '') {
+                onOverrule(Number(event.target.value));
+              }
+            }}
+          >
+            {human === null && <option value="">as it is</option>}
+            {/* A score that a person gave in a notebook may lie between the points. */}
+            {human !== null && !points.some(([, point]) => point === human) && (
+              <option value={String(human)}>{formatNumber(human)}</option>
+            )}
+            {points.map(([point, number]) => (
+              <option key={point} value={String(number)}>
+                {plainText(point)}
+              </option>
+            ))}
+          </select>
+        ) : (
+          <input
+            type="number"
+            step="any"
+            aria-label={label}
+            min={metric.low ?? undefined}
+            max={metric.high ?? undefined}
+            placeholder={human === null ? rangeOf(metric) : formatNumber(human)}
+            value={draft}
+            aria-invalid={draft !== '' && !isScore}
+            onChange={event => {
+              setDraft(event.target.value);
+            }}
+          />
+        )}
+      </label>
+      {!points && (
+        <button type="submit" disabled={!isScore}>
+          Overrule
+        </button>
+      )}
+      {human !== null && (
+        <>
+          {!points && <b>{formatNumber(human)}</b>}
+          <button
+            type="button"
+            aria-label={`Take back the score of ${plainText(name)}`}
+            onClick={() => {
+              onOverrule(null);
+            }}
+          >
+            Take back
+          </button>
+        </>
+      )}
+    </form>
+  );
+}
+
+/** The points of a scale with their names; null where it has none. */
+function pointsOf({ labels, pairwise }: ScoreMetric): readonly (readonly [name: string, value: number])[] | null {
+  if (pairwise) {
+    return [
+      ['loses', 0],
+      ['tie', 0.5],
+      ['wins', 1]
+    ];
+  }
+  return labels && Object.entries(labels).map(([name, value]) => [`${formatNumber(value)} ${name}`, value] as const);
+}
+
+function rangeOf({ low, high }: ScoreMetric): string | undefined {
+  return low === null || high === null ? undefined : `${formatNumber(low)} to ${formatNumber(high)}`;
+}

@@ -1,0 +1,160 @@
+/** An evaluation as the page has it: sentences and figures of its summary, and what the reader has chosen. */
+import { formatNumber, plainText } from './format';
+import type { Comparison, EvaluationState, Outcome, RecordFilter, RecordQuery, Score, SummaryRow } from './results';
+
+/** The filters with their names, in the order of their buttons. */
+export const FILTERS: readonly (readonly [filter: RecordFilter, name: string])[] = [
+  ['all', 'All'],
+  ['improved', 'Improved'],
+  ['equal', 'Equal'],
+  ['degraded', 'Degraded'],
+  ['unscored', 'Unscored'],
+  ['overruled', 'Overruled']
+];
+
+const METHODS: Readonly<Record<string, string>> = {
+  judge: 'A model as judge',
+  scorer: 'A scorer',
+  benchmark: 'Benchmarks',
+  meta: 'The judge held against people'
+};
+
+/** A method in words. */
+export function methodName(method: string): string {
+  return METHODS[method] ?? plainText(method);
+}
+
+/** The outcomes that are compared, as the bar has them. */
+export const COMPARED = ['improved', 'equal', 'degraded'] as const;
+
+/** What the reader has chosen; empty names are for whichever comes first. */
+export type Choice = RecordQuery;
+
+/** What is shown before anything is chosen. */
+export const FIRST: Choice = {
+  metric: '',
+  model: '',
+  filter: 'all',
+  search: '',
+  sort: { by: 'row', descending: false },
+  column: null
+};
+
+/** The models that are held against the baseline; the baseline where it is alone. */
+export function candidatesOf({ models, baseline }: EvaluationState): readonly string[] {
+  const others = models.filter(model => model !== baseline);
+  return others.length > 0 ? others : models;
+}
+
+/** What a choice comes to in results that may lack what was chosen, with its row of the summary. */
+export function shownOf(
+  state: EvaluationState,
+  choice: Choice
+): { readonly query: RecordQuery; readonly row: SummaryRow | null } {
+  const metrics = state.metrics.map(({ name }) => name).filter(name => state.summary.some(row => row.metric === name));
+  const candidates = candidatesOf(state);
+  const metric = metrics.includes(choice.metric) ? choice.metric : (metrics[0] ?? '');
+  const model = candidates.includes(choice.model) ? choice.model : (candidates[0] ?? '');
+  const column = choice.column && state.columns.includes(choice.column.name) ? choice.column : null;
+  const row = state.summary.find(each => each.metric === metric && each.model === model) ?? null;
+  return { query: { ...choice, metric, model, column }, row };
+}
+
+/** A share in percent, `49%`; what is there is never none of it. */
+export function percent(share: number): string {
+  const rounded = Math.round(100 * share);
+  return share > 0 && rounded === 0 ? '<1%' : `${rounded}%`;
+}
+
+/** A difference with its sign and two decimals, more where those would say nothing: `+0.53`, `-0.004`, `0`. */
+export function signed(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) {
+    return '0';
+  }
+  // One digit is enough of what is that small.
+  const digits =
+    size >= 100 ? formatNumber(size) : size >= 0.01 ? size.toFixed(2) : String(Number(size.toPrecision(1)));
+  return `${value < 0 ? '-' : '+'}${digits}`;
+}
+
+const TESTS: Readonly<Record<string, string>> = { sign: 'sign test', mcnemar: 'McNemar’s test' };
+
+/** The means of both sides, of the records that have a score on both. */
+export function meansOf(row: Comparison): { readonly here: string; readonly there: string | null } {
+  if (row.difference === null || row.baseline_mean === null) {
+    return { here: formatNumber(row.mean), there: null };
+  }
+  return { here: formatNumber(row.baseline_mean + row.difference), there: formatNumber(row.baseline_mean) };
+}
+
+/** How sure the difference is: `95%: +0.44 to +0.62; sign test p < 0.001`. */
+export function certainty({ low, high, p_value: p, test }: Comparison): string {
+  const interval = low === null || high === null ? [] : [`95%: ${signed(low)} to ${signed(high)}`];
+  const tested =
+    p === null ? [] : [`${TESTS[test ?? ''] ?? test ?? ''} p ${p < 1e-3 ? '< 0.001' : `= ${p.toFixed(3)}`}`];
+  return [...interval, ...tested].join('; ');
+}
+
+/** The whole comparison in words, as of people's scores. */
+export function comparisonSentence(row: Comparison): string {
+  const { here, there } = meansOf(row);
+  const parts = COMPARED.flatMap(outcome => {
+    const share = row[outcome];
+    return share === null ? [] : [`${percent(share)} ${outcome}`];
+  });
+  const sure = certainty(row);
+  const means = there === null ? `mean score ${here}` : `mean score ${here} against ${there}`;
+  const difference = row.difference === null ? [] : [`difference ${signed(row.difference)}${sure && ` (${sure})`}`];
+  return [parts.join(', '), [means, ...difference].join(', ')].filter(Boolean).join('; ');
+}
+
+/** `258 of 261 scored`, with how many have a score on both sides where that is fewer. */
+export function coverage({ scored, unscored, pairs, baseline, flipped }: Comparison): string {
+  const said = [`${formatNumber(scored)} of ${formatNumber(scored + unscored)} scored`];
+  if (baseline !== null && pairs !== scored) {
+    said.push(`${formatNumber(pairs)} on both sides`);
+  }
+  if (flipped > 0) {
+    said.push(`${formatNumber(flipped)} verdicts changed with the order and count as ties`);
+  }
+  return said.join(' · ');
+}
+
+/** The sign of an outcome, for eyes that cannot tell the colours. */
+export const SIGNS: Readonly<Record<Outcome, string>> = { improved: '▲', equal: '=', degraded: '▼', unscored: '?' };
+
+const WHY: Readonly<Record<string, string>> = {
+  error: 'the scorer failed',
+  timeout: 'scoring took too long',
+  invalid: 'what came is no score',
+  unparsed: 'the reply could not be read',
+  failed: 'no answer came'
+};
+
+/** Why there is no score, in a few words; null where there is one. */
+export function whyUnscored({ score, status }: Partial<Score>): string | null {
+  return score === null || score === undefined
+    ? (WHY[status ?? ''] ?? (plainText(status ?? '') || 'not scored'))
+    : null;
+}
+
+/** A score as a few characters, with what the point of the scale is called where it is one. */
+export function scoreText({ score, label }: Partial<Score>): string {
+  const figure = formatNumber(score ?? null);
+  return label ? `${plainText(label)} (${figure})` : figure;
+}
+
+/** The orders for those who see no headers, with their names. */
+export const SORTS: readonly (readonly [by: RecordQuery['sort']['by'], descending: boolean, name: string])[] = [
+  ['row', false, 'row'],
+  ['row', true, 'row, the last first'],
+  ['difference', true, 'difference, the best first'],
+  ['difference', false, 'difference, the worst first'],
+  ['score', true, 'score, the highest first'],
+  ['score', false, 'score, the lowest first'],
+  ['baseline', true, 'baseline’s score, the highest first'],
+  ['baseline', false, 'baseline’s score, the lowest first'],
+  ['id', false, 'id'],
+  ['id', true, 'id, backwards']
+];
