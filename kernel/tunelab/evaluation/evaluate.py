@@ -9,9 +9,9 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunelab.data import Dataset
 from tunelab.errors import listing
@@ -20,17 +20,16 @@ from tunelab.evaluation.answers import Answer, answer
 from tunelab.evaluation.records import Record
 from tunelab.jobs.context import Context, Paused, Stopped
 from tunelab.jobs.folder import JobFolder
-from tunelab.jobs.prepare_evaluation import metric_file
+from tunelab.registry.prompts import metric_file
 from tunelab.scoring.judge import Judges, JudgeScorer
 from tunelab.scoring.reward import scorer as scorer_of
-from tunelab.scoring.score import Case, Score, Unreachable, Verdict
+from tunelab.scoring.score import Case, Score, Scorer, Unreachable, Verdict
 from tunelab.spec.evaluate import EvaluateSpec
 from tunelab.spec.metrics import MetricDefinition
 from tunelab.spec.rewards import part_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+#: Scores the cases that stand at these places.
+Ask = Callable[[Sequence[Case], Sequence[int]], Sequence[Score]]
 #: So many answers are scored between two looks at whether to stop.
 _AT_ONCE = 64
 #: Ratings that are an expectation differ in the last digits: what is less than this share of a step is equal.
@@ -197,9 +196,7 @@ class _Evaluation:
             try:
                 for model in self.models:
                     self.context.say(f"{name} scores {model}")
-                    scored = self._scored(
-                        f"{name} of {model}", answers[model], None, lambda cases, _, scorer=scorer: scorer.score(cases)
-                    )
+                    scored = self._scored(f"{name} of {model}", answers[model], None, _alone(scorer))
                     lines += self._lines(name, model, answers[model], scored, None)
             finally:
                 scorer.close()
@@ -214,7 +211,7 @@ class _Evaluation:
         what: str,
         given: list[Answer],
         others: list[Answer] | None,
-        score: Callable[[Sequence[Case], Sequence[int]], Sequence[Score]],
+        score: Ask,
     ) -> list[Score]:
         """Return a score for each record; what has no answer has none, and is not asked about."""
         found: list[Score] = []
@@ -421,6 +418,10 @@ def _why(given: list[Answer], others: list[Answer] | None, place: int) -> str:
     if given[place].status != "scored":
         return given[place].note
     return f"the baseline: {others[place].note}" if others else ""
+
+
+def _alone(scorer: Scorer) -> Ask:
+    return lambda cases, _: scorer.score(cases)
 
 
 def _flat(value: Any) -> Any:

@@ -70,9 +70,8 @@ def run(spec: EvaluateSpec, context: Context) -> tuple[list[dict[str, Any]], dic
         )
         told.append({"metric": definition.name, "judge": judge.model, "way": way} | found)
         lines += _lines(judge.model, definition.name, rows, scores, people)
-        metrics.append(
-            {"name": definition.name, "label": label, "low": None, "high": None, "labels": None, "pairwise": False}
-        )
+        fixed = {"low": None, "high": None, "labels": None, "pairwise": False}
+        metrics.append({"name": definition.name, "label": label} | fixed)
     notes = [{"code": "judge", "message": sentence(row)} for row in told]
     for note in notes:
         context.say(note["message"])

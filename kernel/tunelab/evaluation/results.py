@@ -346,24 +346,21 @@ def _storable(column: pd.Series[Any]) -> pd.Series[Any]:
     try:
         if not pa.types.is_struct(pa.array(column, from_pandas=True).type):
             return column
-    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+    except (pa.ArrowException, OverflowError):
         pass
     return column.map(_as_text)
 
 
 def _as_text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        # Half of a pair, as a reply cut in the middle of a sign has it, is no text that can be stored.
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, float) and math.isnan(value):
         return None
     return json.dumps(plain(value), ensure_ascii=False, default=str)
 
 
 def _without_formulas(records: pd.DataFrame) -> pd.DataFrame:
-    safe = records.apply(lambda column: column.map(_no_formula) if column.dtype.kind in "OUT" else column)
+    safe: pd.DataFrame = records.apply(lambda column: column.map(_no_formula) if column.dtype.kind in "OUT" else column)
     safe.columns = [_no_formula(name) for name in safe]
     return safe
 

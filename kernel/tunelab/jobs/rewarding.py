@@ -14,7 +14,7 @@ from tunelab.errors import SpecError, did_you_mean, listing
 from tunelab.models import find
 from tunelab.registry.prompts import prompt_file
 from tunelab.spec import CustomizeSpec
-from tunelab.spec.load import KEY_IS
+from tunelab.spec.faults import KEY_IS
 from tunelab.spec.rewards import PRESETS, WANT_GROUND_TRUTH, FeedbackReward, FunctionReward, PresetReward
 
 if TYPE_CHECKING:

@@ -238,7 +238,7 @@ class Endpoint:
         status: Literal["scored", "unparsed"] = "unparsed" if score is None else "scored"
         counts = [_count(answer, name) for name in ("prompt_tokens", "completion_tokens")]
         label = "" if score is None else self.form.label(score)
-        return Reply(score, reasoning, status, problem, said, took, *counts, label)
+        return Reply(score, reasoning, status, problem, said, took, counts[0], counts[1], label)
 
     def _asked(self, text: str, seed: int, left_out: frozenset[str]) -> dict[str, Any]:
         asked: dict[str, Any] = {
