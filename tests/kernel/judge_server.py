@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,6 +27,28 @@ class Answer:
     finish_reason: str = "stop"
     #: Tokens with their alternatives: [(token, {alternative: logprob})].
     logprobs: list[tuple[str, dict[str, float]]] | None = None
+
+
+def replay(recorded: Mapping[str, Sequence[Answer | str]]) -> Callable[[int, dict[str, Any]], Answer]:
+    """Return a plan that answers what has a key in it with that key's answers, one after the other, the last again."""
+    asked: dict[str, int] = {}
+
+    def plan(_: int, request: dict[str, Any]) -> Answer:
+        text = request["messages"][0]["content"]
+        (key,) = (key for key in recorded if key in text)
+        asked[key] = asked.get(key, 0) + 1
+        answers = recorded[key]
+        answer = answers[min(asked[key], len(answers)) - 1]
+        return answer if isinstance(answer, Answer) else Answer(answer)
+
+    return plan
+
+
+def spelled(*tokens: str | tuple[str, dict[str, float]]) -> Answer:
+    """Return an answer token by token, some of them with the probabilities of what might have stood there."""
+    told = [(token, {token: 1.0}) if isinstance(token, str) else token for token in tokens]
+    logprobs = [(token, {other: math.log(share) for other, share in shares.items()}) for token, shares in told]
+    return Answer("".join(token for token, _ in told), logprobs=logprobs)
 
 
 class JudgeServer:

@@ -17,6 +17,7 @@ from tunelab.jobs import folder as folders
 from tunelab.jobs import machine, prepare, rewarding
 from tunelab.models import find
 from tunelab.registry import index
+from tunelab.registry.prompts import metric_file
 from tunelab.spec.evaluate import EndpointModel, EvaluateSpec, Judge
 from tunelab.spec.faults import KEY_IS
 from tunelab.spec.metrics import MetricDefinition
@@ -118,11 +119,6 @@ def prepare_evaluation(
         "same_judge": _taught_by(models, judge),
     }
     return PreparedEvaluation(resolved, facts, files)
-
-
-def metric_file(label: str) -> str:
-    """Return the name under which a metric ``NAME@VERSION`` lies in a job's folder."""
-    return f"metric-{label.replace('@', '-')}.json"
 
 
 def overlap(models: Iterable[str | EndpointModel], dataset: Dataset) -> dict[str, int]:
@@ -325,7 +321,10 @@ def _check_benchmark(spec: EvaluateSpec) -> None:
     assert spec.benchmark is not None
     task.run(
         "tunelab.evaluation.benchmark:check",
-        {"benchmark": spec.benchmark.model_dump(mode="json")},
+        {
+            "benchmark": spec.benchmark.model_dump(mode="json"),
+            "endpoints": [model.name for model in spec.models if isinstance(model, EndpointModel)],
+        },
         show="Looking for the tasks",
     )
 
@@ -365,4 +364,4 @@ def _plain(model: str | EndpointModel) -> Any:
     return model if isinstance(model, str) else model.model_dump(mode="json", exclude_defaults=True)
 
 
-__all__ = ["PreparedEvaluation", "metric_file", "overlap", "prepare_evaluation"]
+__all__ = ["PreparedEvaluation", "overlap", "prepare_evaluation"]

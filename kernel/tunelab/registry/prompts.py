@@ -36,6 +36,11 @@ def prompt_file(label: str) -> str:
     return f"reward-{label.replace('@', '-')}.jinja"
 
 
+def metric_file(label: str) -> str:
+    """Return the name under which a metric ``NAME@VERSION`` lies in a job's folder."""
+    return f"metric-{label.replace('@', '-')}.json"
+
+
 def metric_text(definition: dict[str, Any]) -> str:
     """Return a metric's definition as the text that MLflow keeps: YAML of the instructions and the scale."""
     ratings = [{key: value for key, value in one.items() if value is not None} for one in definition["rating_scale"]]

@@ -21,7 +21,7 @@ from tunelab.errors import Error
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Event, Journal, Reader, read
 from tunelab.registry import index, prompt_store, store
-from tunelab.registry.prompts import metric_text, prompt_file
+from tunelab.registry.prompts import metric_file, metric_text, prompt_file
 
 _BATCH = 1000
 _PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
@@ -250,7 +250,7 @@ class RunTracker:
         """Link the metrics' versions in MLflow; built-in ones come there with their first use."""
         used = []
         for label in labels:
-            definition = (self.folder.path / f"metric-{label.replace('@', '-')}.json").read_text(encoding="utf-8")
+            definition = (self.folder.path / metric_file(label)).read_text(encoding="utf-8")
             name = label.partition("@")[0]
             text = metric_text(json.loads(definition))
             used.append((name, prompt_store.ensure(self.client, name, text, "metric")))

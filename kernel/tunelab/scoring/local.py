@@ -132,7 +132,7 @@ class LocalModel:
         return found.hexdigest()
 
     def score(self, texts: Sequence[str], reasoning: bool = False) -> list[Reply]:
-        """Return a reply to each text, valid by `SCHEMA`, with a score of 0 to 1.
+        """Return a reply to each text with a score of 0 to 1.
 
         Parameters
         ----------
@@ -141,43 +141,22 @@ class LocalModel:
         reasoning
             Whether the model reasons before it scores: slower, by some tokens for each text.
         """
-        opened = [self.opened(text) for text in texts]
-        reasons = self._reasons(opened) if reasoning else [_Reason("") for _ in texts]
-        begins = [
-            text + (f'{{"reasoning": {_quoted(reason.text)}, "score": 0.' if reasoning else '{"score": 0.')
-            for text, reason in zip(opened, reasons, strict=True)
-        ]
-        graded = self.expectation(begins, SCALE)
-        return [self._reply(reason, grade) for reason, grade in zip(reasons, graded, strict=True)]
+        return self.rate(texts, Form(reasons=reasoning))
 
-    def rate(self, texts: Sequence[str], form: Form, reasoning: bool = False) -> list[Reply]:
-        """Return a reply to each text with one of the points of a scale, or their expectation, as `form` has it."""
+    def rate(self, texts: Sequence[str], form: Form) -> list[Reply]:
+        """Return a reply to each text, valid by the form's schema, and what is expected of its score."""
         opened = [self.opened(text) for text in texts]
-        reasons = self._reasons(opened) if reasoning else [_Reason("") for _ in texts]
+        reasons = self._reasons(opened) if form.reasons else [_Reason("") for _ in texts]
         quote = '"' if form.in_words else ""
+        # Words stand as JSON has them.
+        labels = {_quoted(choice)[1:-1] if quote else choice: value for choice, value in form.choices.items()} or SCALE
+        score, end = (f'"score": {quote}', quote or "}") if form.points else ('"score": 0.', "")
         begins = [
-            text + (f'{{"reasoning": {_quoted(reason.text)}, "score": {quote}' if reasoning else f'{{"score": {quote}')
+            text + (f'{{"reasoning": {_quoted(reason.text)}, {score}' if form.reasons else f"{{{score}")
             for text, reason in zip(opened, reasons, strict=True)
         ]
-        graded = self.expectation(begins, form.choices, quote or "}")
-        return [self._rated(reason, grade, form) for reason, grade in zip(reasons, graded, strict=True)]
-
-    def _rated(self, reason: _Reason, grade: Expectation, form: Form) -> Reply:
-        if reason.problem or grade.problem or grade.value is None:
-            return Reply(None, status="failed", problem=reason.problem or grade.problem)
-        likeliest = max(grade.probabilities, key=grade.probabilities.__getitem__)
-        score = grade.value if form.expects else form.choices[likeliest]
-        told = {"reasoning": reason.text, "score": likeliest if form.in_words else json.loads(likeliest)}
-        shares = {choice: round(share, 4) for choice, share in grade.probabilities.items()}
-        return Reply(
-            score,
-            reasoning=reason.text,
-            text=json.dumps(told | {"probabilities": shares}, ensure_ascii=False),
-            latency_s=reason.latency_s + grade.latency_s,
-            tokens_in=reason.tokens_in or grade.tokens,
-            tokens_out=reason.tokens_out + 1,
-            label=next(word for word, value in form.points if value == form.choices[likeliest]),
-        )
+        graded = self.expectation(begins, labels, end)
+        return [_reply(reason, grade, form) for reason, grade in zip(reasons, graded, strict=True)]
 
     def opened(self, text: str, begin: str = "") -> str:
         """Return a text as the user's turn of a conversation, where the model's reply begins with `begin`."""
@@ -221,20 +200,6 @@ class LocalModel:
                 for number, row_logps in zip(batch, logps, strict=True):
                     out[number] = _expectation(row_logps, labels, took, longest[number])
         return out
-
-    def _reply(self, reason: _Reason, grade: Expectation) -> Reply:
-        problem = reason.problem or grade.problem
-        if problem or grade.value is None:
-            return Reply(None, status="failed", problem=problem)
-        shown = {"score": round(grade.value, 4)}
-        return Reply(
-            grade.value,
-            reasoning=reason.text,
-            text=json.dumps({"reasoning": reason.text} | shown, ensure_ascii=False),
-            latency_s=reason.latency_s + grade.latency_s,
-            tokens_in=reason.tokens_in or grade.tokens,
-            tokens_out=reason.tokens_out + 1,
-        )
 
     def _rows(self, prefixes: Sequence[str], labels: list[str], end: str) -> list[_Row]:
         endings = ["", *(label + end for label in labels)]
@@ -402,6 +367,23 @@ class _Reason:
     latency_s: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+
+
+def _reply(reason: _Reason, grade: Expectation, form: Form) -> Reply:
+    if reason.problem or grade.problem or grade.value is None:
+        return Reply(None, status="failed", problem=reason.problem or grade.problem)
+    score, label = grade.value, ""
+    shown: dict[str, Any] = {"reasoning": reason.text, "score": round(score, 4)}
+    if form.points:
+        shares = dict(zip(form.choices, grade.probabilities.values(), strict=True))
+        likeliest = max(shares, key=shares.__getitem__)
+        score = score if form.expects else form.choices[likeliest]
+        label = form.label(score)
+        shown["score"] = likeliest if form.in_words else json.loads(likeliest)
+        shown["probabilities"] = {choice: round(share, 4) for choice, share in shares.items()}
+    text = json.dumps(shown, ensure_ascii=False)
+    took, read = reason.latency_s + grade.latency_s, reason.tokens_in or grade.tokens
+    return Reply(score, reason.text, "scored", "", text, took, read, reason.tokens_out + 1, label)
 
 
 def _expectation(logps: list[float], labels: Mapping[str, float], took: float, tokens: int) -> Expectation:
