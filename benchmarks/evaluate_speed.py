@@ -188,7 +188,7 @@ def report(results: dict[str, list[dict[str, Any]]], rows: int) -> list[str]:
 
 
 def shared(answers: list[list[str]], others: list[list[str]]) -> float:
-    """Return the share of answers that are the same; lm-eval strips none, and neither do we."""
+    """Return the share of answers that are the same."""
     pairs = [(a, b) for one, other in zip(answers, others, strict=True) for a, b in zip(one, other, strict=True)]
     return sum(a == b for a, b in pairs) / len(pairs)
 
@@ -243,7 +243,8 @@ def main() -> int:
     load = " ".join(f"{value:.1f}" for value in psutil.getloadavg())
     print(f"{psutil.cpu_count()} cores, load {load}, {(time.monotonic() - began) / 60:.0f} minutes")
     print(
-        f"{len(prompts)} prompts, 2 models, up to {given.tokens} tokens, {given.batch} at a time, {given.rounds} rounds\n"
+        f"{len(prompts)} prompts, 2 models, up to {given.tokens} tokens, {given.batch} at a time, "
+        f"{given.rounds} round{'' if given.rounds == 1 else 's'}\n"
     )
     print("\n".join(report(results, 2 * len(prompts))))
     medians = {way: statistics.median(one["wall_s"] for one in found) for way, found in results.items()}

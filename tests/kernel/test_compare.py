@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -51,7 +51,7 @@ def test_a_table_worked_out_by_hand() -> None:
     low, high = told.pop("low"), told.pop("high")
     assert -0.4 <= low < 0.6 < high <= 1.6
     shown = f"+0.60 (95% {low:+.2f} to {high:+.2f})"
-    # Four differ, three of them one way: (1 + 4) / 16 on a side. The variance is (0.16 + 0.16 + 1.96 + 0.36 + 2.56) / 4.
+    # Four differ, three of them one way: (1 + 4) / 16 on a side. The variance is (2 * 0.16 + 1.96 + 0.36 + 2.56) / 4.
     more = math.ceil((1.959964 + 0.841621) ** 2 * 1.3 / 0.36)
     assert told == {
         **{"metric": "m", "model": TUNED, "mean": 11 / 5, "improved": 0.6, "equal": 0.2, "degraded": 0.2},
@@ -104,11 +104,26 @@ VERDICTS = {
     "one": ([1], [0], "Too few records to tell: there is 1 pair, with a difference of +1.", False),
     "all equal": ([1] * 60, [1] * 60, "No difference to be told: the scores are equal in 60 pairs.", False),
     "one equal": ([1], [1], "No difference to be told: the scores are equal in 1 pair.", False),
-    "as many up as down": ([0.3, 0.2, 0.1], [0.1, 0.2, 0.3], "No difference to be told: +0.00 (95% -0.20 to +0.20) over 3 pairs.", False),
-    # Many small losses, few large gains: the mean and the records say opposite things, or one of them nothing.
-    "opposite": ([100] * 12 + [0] * 60, [0] * 12 + [1] * 60, "Not clear: +15.83 (95% +7.42 to +24.25) on average, with 12 improved and 60 degraded (p = 8.2e-09).", False),
-    "mean alone": ([100] * 12 + [0] * 12, [0] * 12 + [1] * 12, "Not clear: +49.50 (95% +28.46 to +70.54) on average, with 12 improved and 12 degraded (p = 1).", False),
-}  # fmt: skip
+    "as many up as down": (
+        [0.3, 0.2, 0.1],
+        [0.1, 0.2, 0.3],
+        "No difference to be told: +0.00 (95% -0.20 to +0.20) over 3 pairs.",
+        False,
+    ),
+    # Many small losses and few large gains: the mean and the records say opposite things, or one of them nothing.
+    "opposite": (
+        [100] * 12 + [0] * 60,
+        [0] * 12 + [1] * 60,
+        "Not clear: +15.83 (95% +7.42 to +24.25) on average, with 12 improved and 60 degraded (p = 8.1e-09).",
+        False,
+    ),
+    "mean alone": (
+        [100] * 12 + [0] * 12,
+        [0] * 12 + [1] * 12,
+        "Not clear: +49.50 (95% +28.46 to +70.54) on average, with 12 improved and 12 degraded (p = 1).",
+        False,
+    ),
+}
 
 
 @pytest.mark.parametrize(("here", "there", "verdict", "is_more"), VERDICTS.values(), ids=VERDICTS.keys())
@@ -196,21 +211,21 @@ SAMPLES = {
 def test_the_interval_is_that_of_scipys_bootstrap(sample: Any) -> None:
     differences = sample(np.random.default_rng(3))
     there = stats.bootstrap(
-        (differences,), np.mean, n_resamples=20_000, batch=200, method="percentile", rng=np.random.default_rng(1)
+        (differences,), np.mean, n_resamples=40_000, batch=200, method="percentile", rng=np.random.default_rng(1)
     )
-    found = compare.interval(differences, 0)
-    # Of a quantile of 10,000 draws the error is some hundredths of the standard error.
-    close = 0.1 * there.standard_error
-    assert found == pytest.approx(tuple(there.confidence_interval), abs=close)
-    assert compare.interval(differences, 1) != found
-    assert compare.interval(differences, 1) == pytest.approx(found, abs=close)
+    found = [compare.interval(differences, seed) for seed in range(6)]
+    # The end of one is off by some 0.03 standard errors by chance, and scipy's by half of that: four times the two.
+    close = 4 * there.standard_error * math.hypot(0.03 / math.sqrt(6), 0.016)
+    assert np.mean(found, axis=0) == pytest.approx(tuple(there.confidence_interval), abs=close)
+    assert len(set(found)) > 1
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
     draw = np.random.default_rng(0)
-    held = [low <= 0.2 <= high for low, high in (compare.interval(draw.normal(0.2, 1, 100)) for _ in range(400))]
-    # 95% of 400 with three standard errors.
-    assert abs(np.mean(held) - 0.95) < 0.035
+    samples = draw.choice([-1.0, 0, 1, 2], (400, 100), p=[0.2, 0.4, 0.3, 0.1])
+    held = [low <= 0.3 <= high for low, high in map(compare.interval, samples)]
+    # 95% of 400, give or take three standard errors.
+    assert abs(np.mean(held) - 0.95) < 0.033
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(0.1, 1.0), (-0.25, 0.8), (0.5, 1.2)])
@@ -229,7 +244,7 @@ def test_so_many_pairs_have_the_power(mean: float, spread: float) -> None:
 
 
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.1 + 0.2, 0.5, 1.0, 2.0, NAN]) | st.floats(-5, 5, width=32)
-SIDES = st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=30)
+SIDES = st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=20)
 
 
 def apart(told: list[compare.Summary], *without: str) -> list[dict[str, Any]]:
@@ -237,7 +252,7 @@ def apart(told: list[compare.Summary], *without: str) -> list[dict[str, Any]]:
 
 
 @given(SIDES, st.randoms(use_true_random=False), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_order_and_names_change_nothing(sides: list[tuple[float, float]], order: Any, seed: int) -> None:
     records = lines({BASE: [there for _, there in sides], TUNED: [here for here, _ in sides]})
     told = compare.summarize(records, [BASE, TUNED], seed)
@@ -252,8 +267,6 @@ def test_order_and_names_change_nothing(sides: list[tuple[float, float]], order:
 
 
 @given(SIDES, st.integers(0, 2**32 - 1))
-@example([(1.0, 0.0), (0.0, 1.0)], 0)  # The mirrored differences are the same ones.
-@example([(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)], 0)
 @settings(max_examples=200, deadline=None)
 def test_swapped_sides_change_nothing_but_the_sign(sides: list[tuple[float, float]], seed: int) -> None:
     here, there = np.array(sides).T
@@ -264,20 +277,23 @@ def test_swapped_sides_change_nothing_but_the_sign(sides: list[tuple[float, floa
         assert one.difference == -(other.difference or 0.0)
         assert (one.low, one.high) == (-(other.high or 0.0), -(other.low or 0.0))
         assert one.win_rate == pytest.approx(1 - (other.win_rate or 0.0))
-        assert (one.low or 0.0) - 1e-9 <= (one.difference or 0.0) <= (one.high or 0.0) + 1e-9 or one.pairs < 30
     turned = {"Better": "Worse", "Worse": "Better"}
     first, _, _ = one.verdict.partition(":")
     assert other.verdict.partition(":")[0] == turned.get(first, first)
 
 
-def test_swapped_sides_with_many_values_have_the_mirrored_interval() -> None:
-    differences = np.random.default_rng(0).lognormal(size=3000)
+@pytest.mark.parametrize("size", [40, 3000])
+def test_swapped_sides_with_many_values_have_the_mirrored_interval(size: int) -> None:
+    differences = np.random.default_rng(0).lognormal(size=size)
     low, high = compare.interval(differences)
     assert compare.interval(-differences) == (-high, -low)
+    # Where the mirrored differences are the same ones.
+    low, high = compare.interval(np.append(differences, -differences))
+    assert low == -high < 0
 
 
 @given(SIDES, st.lists(st.sampled_from(["base", "tuned", "both", "no line"]), min_size=1, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_records_without_a_score_change_only_the_coverage(sides: list[tuple[float, float]], more: list[str]) -> None:
     there, here = [there for _, there in sides], [here for here, _ in sides]
     told = compare.summarize(lines({BASE: there, TUNED: here}), [BASE, TUNED])
@@ -341,7 +357,7 @@ def test_many_numbers_are_split_into_quarters_of_the_records() -> None:
 
 def test_a_split_by_what_the_summary_has_too_and_one_by_too_much() -> None:
     told = compare.by(lines(SIX, mean=[1] * 6), [BASE, TUNED], "mean")
-    assert list(told)[0] == "column mean"
+    assert next(iter(told)) == "column mean"
     assert told["mean"].tolist() == [pytest.approx(11 / 6), 11 / 5]
     records = lines({BASE: [0.0] * 300, TUNED: [1.0] * 300}, text=[f"text {n}" for n in range(300)])
     with pytest.raises(tl.Error, match="'text' has 300 different values, and a split 200 at most"):

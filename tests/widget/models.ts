@@ -47,9 +47,9 @@ export class TestModel<T extends object> implements Model<T> {
     this.message({ type: 'notice', text });
   }
 
-  /** Sends what is no trait, such as rows. */
-  message(content: Message): void {
-    this.tell('msg:custom', content, []);
+  /** Sends what is no trait, such as rows; a file's bytes as a buffer. */
+  message(content: Message, buffers: readonly DataView[] = []): void {
+    this.tell('msg:custom', content, buffers);
   }
 
   /** Says that there is no such thing to show. */

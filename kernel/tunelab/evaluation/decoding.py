@@ -28,7 +28,7 @@ _READ_AT_ONCE = 4096
 #: The share of the free memory that answers under way may take.
 _ROOM = 0.5
 #: Tokens of a trial.
-_TRIAL = 12
+_TRIAL = 6
 #: How far a trial's logits may be from the model's own, as a share of their spread.
 _SAME = {torch.float32: 0.01, torch.float16: 0.05, torch.bfloat16: 0.15}
 #: What a generation config may say that is done here, or changes nothing.

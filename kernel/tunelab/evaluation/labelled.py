@@ -35,7 +35,7 @@ def dataset(given: Any, namespace: dict[str, Any] | None, name: str) -> Dataset:
     made = [_row(row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
     if not made:
         raise DataError(f"{where} has no rows.")
-    if len({"output_1" in row for row in made}) > 1:
+    if len({"output_1" in row["metadata"] for row in made}) > 1:
         raise DataError(f"{where} has rows with two answers and rows with one; give one kind.")
     if isinstance(given, Dataset) and made == list(given.read()):
         return given
@@ -62,6 +62,7 @@ def _rows(given: Any, namespace: dict[str, Any] | None) -> tuple[str, Iterator[d
 
 
 def _row(row: dict[str, Any], where: str) -> dict[str, Any]:
+    row = {**row, **row["metadata"]} if isinstance(row.get("metadata"), dict) else row
     keys = {str(key).lower(): key for key in row}
 
     def find(names: tuple[str, ...]) -> Any:
@@ -76,12 +77,14 @@ def _row(row: dict[str, Any], where: str) -> dict[str, Any]:
             f"{where} has no '{lacking}'.{did_you_mean(lacking, map(str, row))} A judge is held against rows with "
             "prompt, label, and output_1 and output_2, or prediction."
         )
-    taken: dict[str, Any] = {"query": row[prompt]}
+    judged: dict[str, Any] = {}
+    # Within the metadata, where two outputs are not taken for a preference to be learned.
+    taken: dict[str, Any] = {"query": row[prompt], "metadata": judged}
     for name, key in (("output_1", first), ("output_2", second)) if single is None else (("prediction", single),):
         if not isinstance(row[key], str):
             raise DataError(f"{where}: '{key}' is no text.")
-        taken[name] = row[key]
-    taken["label"] = _side(row[label], where) if single is None else _number(row[label], where)
+        judged[name] = row[key]
+    judged["label"] = _side(row[label], where) if single is None else _number(row[label], where)
     truth = find(("ground_truth", "reference"))
     if truth is not None and row[truth] is not None:
         taken["response"] = str(row[truth])

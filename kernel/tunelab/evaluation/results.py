@@ -232,7 +232,8 @@ class Result:
                 if form == ".parquet":
                     records.to_parquet(aside, index=False)
                 elif form == ".csv":
-                    _without_formulas(records).to_csv(aside, index=False)
+                    # Only signs of the line's end are quoted, and a lone \\r would begin one, perhaps of a formula.
+                    _without_formulas(records).to_csv(aside, index=False, lineterminator="\r\n")
                 else:
                     told: dict[str, Any] = {"orient": "records", "force_ascii": False, "date_format": "iso"}
                     records.to_json(aside, lines=form == ".jsonl", double_precision=15, **told)
@@ -263,7 +264,9 @@ class Result:
 
     def _said(self) -> list[str]:
         rows = [row for row in self._told["summary"] if row["verdict"]]
-        return [*(f"{row['metric']}, {row['model']}: {row['verdict']}" for row in rows), *self.notes]
+        said = [f"{row['metric']}, {row['model']}: {row['verdict']}" for row in rows]
+        # That there are too few records is a note too.
+        return list(dict.fromkeys([*said, *self.notes]))
 
     def __repr__(self) -> str:
         import pandas as pd

@@ -11,12 +11,12 @@ import math
 import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tunelab import workspace
-from tunelab.errors import ModelError, did_you_mean
+from tunelab.errors import ModelError, did_you_mean, listing
 from tunelab.registry import index
 
 
@@ -61,7 +61,10 @@ class ModelRef:
 
 
 def find(name: str) -> ModelRef:
-    """Return what `name` means: a catalog name, ``NAME[@VERSION]`` of a custom model, a local folder, or a hub id.
+    """Return what `name` means: a catalog name, a custom model, a local folder, or a hub id.
+
+    A custom model is ``NAME[@VERSION]``, or a checkpoint of the job that made it, ``NAME[@VERSION]:step-N``, while it
+    is kept.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def find(name: str) -> ModelRef:
     # os.path and not Path's own: those raise for a name that is too long, or a ~user that is not there.
     path = Path(os.path.expanduser(name))
     custom = index.find(name)
+    if custom is None and (found := _checkpoint(name)) is not None:
+        return found
     meanings = []
     if name in CATALOG:
         meanings.append("a catalog name")
@@ -187,17 +192,30 @@ def _catalog(name: str) -> ModelRef:
     return ModelRef(name, "catalog", params=entry.params, has_chat_template=True)
 
 
-def _custom(entry: index.Entry) -> ModelRef:
+def _custom(entry: index.Entry, label: str | None = None) -> ModelRef:
+    label = label or entry.label
     path = Path(entry.path)
     if not path.is_dir():
         raise ModelError(f"The files of {entry.label} are gone ({path}). Make it again from its spec, or remove it.")
     if entry.adapter == "full":
-        found = folder(path, entry.label)
-        return ModelRef(
-            entry.label, "custom", path, found.params, found.config, found.has_chat_template, None, entry.label
-        )
+        found = folder(path, label)
+        return ModelRef(label, "custom", path, found.params, found.config, found.has_chat_template, None, label)
     base = find(entry.base)
-    return ModelRef(entry.label, "custom", path, base.params, base.config, base.has_chat_template, base, entry.label)
+    return ModelRef(label, "custom", path, base.params, base.config, base.has_chat_template, base, label)
+
+
+def _checkpoint(name: str) -> ModelRef | None:
+    """Return a checkpoint of a custom model's job; None where `name` is none of that form."""
+    label, colon, step = name.rpartition(":step-")
+    entry = index.find(label) if colon else None
+    if entry is None:
+        return None
+    made = workspace.current().jobs / entry.job / "checkpoints"
+    kept = sorted(int(path.parent.name.removeprefix("step-")) for path in made.glob("step-*/.complete"))
+    if not step.isdecimal() or int(step) not in kept:
+        has = f"; it has {listing(f'step-{one}' for one in kept)}" if kept else ": its checkpoints are gone"
+        raise ModelError(f"The job of '{entry.label}' has no checkpoint step-{step}{has}.")
+    return _custom(replace(entry, path=str(made / f"step-{int(step)}")), f"{entry.label}:step-{int(step)}")
 
 
 def _hub_cache(hub_id: str) -> Path | None:

@@ -3,11 +3,11 @@ import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 
 import { textOf } from './datasets';
 import type { Opened } from './EvaluationTable';
-import { formatNumber, plainText } from './format';
+import { formatNumber, plainText, visibleText } from './format';
 import type { JobTraits, Model } from './model';
-import { RecordAnswer } from './RecordAnswer';
+import { isLong, RecordAnswer } from './RecordAnswer';
 import type { RecordPages, Whole } from './recordpages';
-import type { EvaluationState, RecordQuery, ScoreMetric } from './results';
+import type { EvaluationState, Outcome, RecordQuery, ScoreMetric } from './results';
 
 /** Whether differences are shown; kept for as long as the page. */
 let showsDifferences = true;
@@ -72,6 +72,8 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
     }
   };
   const whole = pages.whole(metric.name, id);
+  const row = pages.row(place);
+  const compared = row?.id === id && row.outcome ? { model: query.model, outcome: row.outcome } : null;
   const where = total === null ? '' : `${formatNumber(place + 1)} of ${formatNumber(total)}`;
   return (
     <section
@@ -126,7 +128,7 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
         </span>
       </header>
       {whole ? (
-        <Record key={id} {...{ model, state, metric, whole, differs }} />
+        <Record key={id} {...{ model, pages, state, metric, whole, differs }} compared={compared} />
       ) : (
         <p className="tunelab-subject tunelab-results-none">Reading the record…</p>
       )}
@@ -136,13 +138,16 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
 
 interface RecordProps {
   readonly model: Model<JobTraits>;
+  readonly pages: RecordPages;
   readonly state: EvaluationState;
   readonly metric: ScoreMetric;
   readonly whole: Whole;
   readonly differs: boolean;
+  /** The model that is held against the baseline, and how it stands to it. */
+  readonly compared: { readonly model: string; readonly outcome: Outcome } | null;
 }
 
-function Record({ model, state, metric, whole, differs }: RecordProps) {
+function Record({ model, pages, state, metric, whole, differs, compared }: RecordProps) {
   const base = whole.models[state.baseline];
   const columns = Object.entries(whole.columns);
   return (
@@ -150,12 +155,12 @@ function Record({ model, state, metric, whole, differs }: RecordProps) {
       <dl className="tunelab-record-facts">
         <div className="tunelab-record-wide">
           <dt>Prompt</dt>
-          <dd>{plainText(whole.prompt)}</dd>
+          <dd tabIndex={isLong(whole.prompt) ? 0 : undefined}>{visibleText(whole.prompt)}</dd>
         </div>
         {whole.ground_truth !== null && (
           <div className="tunelab-record-wide">
             <dt>Ground truth</dt>
-            <dd>{plainText(whole.ground_truth)}</dd>
+            <dd tabIndex={isLong(whole.ground_truth) ? 0 : undefined}>{visibleText(whole.ground_truth)}</dd>
           </div>
         )}
         {[['id', whole.id] as const, ...columns].map(([name, value]) => (
@@ -172,7 +177,8 @@ function Record({ model, state, metric, whole, differs }: RecordProps) {
             ? [
                 <RecordAnswer
                   key={name}
-                  {...{ name, answer, metric }}
+                  {...{ pages, name, answer, metric }}
+                  outcome={compared?.model === name ? compared.outcome : null}
                   before={differs && name !== state.baseline && base ? base.text : null}
                   onOverrule={score => {
                     model.send({ type: 'overrule', id: whole.id, model: name, metric: metric.name, score });

@@ -1,6 +1,6 @@
 /** The results in a few figures: a bar that filters, the means with their certainty, coverage, and plain tables. */
-import { textOf } from './datasets';
 import { certainty, COMPARED, comparisonSentence, coverage, meansOf, percent, signed } from './evaluations';
+import { columnName, columnsOf, figure, isNumeric } from './figures';
 import { capitalise, formatNumber, plainText } from './format';
 import type { Figures, RecordFilter, SummaryRow } from './results';
 
@@ -77,14 +77,12 @@ interface PlainTableProps {
   readonly isOpen?: boolean;
 }
 
-/** Figures as they came, folded unless they are what the evaluation is about. */
+/** Figures below each other, folded unless they are what the evaluation is about. */
 export function PlainTable({ title, rows, isOpen = false }: PlainTableProps) {
   if (rows.length === 0) {
     return null;
   }
-  const columns = [...new Set(rows.flatMap(row => Object.keys(row)))].filter(column =>
-    rows.some(row => row[column] !== null && row[column] !== undefined)
-  );
+  const columns = columnsOf(rows);
   return (
     <details className="tunelab-figures" open={isOpen}>
       <summary>{title}</summary>
@@ -115,34 +113,4 @@ export function PlainTable({ title, rows, isOpen = false }: PlainTableProps) {
       </div>
     </details>
   );
-}
-
-const NAMES: Readonly<Record<string, string>> = {
-  latency_s: 'seconds per answer',
-  tokens_in: 'tokens in',
-  tokens_out: 'tokens out',
-  n: 'questions',
-  n_shot: 'shots',
-  stderr: '±'
-};
-
-function columnName(column: string): string {
-  return NAMES[column] ?? plainText(column).replace(/_/g, ' ');
-}
-
-function isNumeric(rows: readonly Figures[], column: string): boolean {
-  return rows.every(row => row[column] === null || row[column] === undefined || typeof row[column] === 'number');
-}
-
-function figure(value: unknown): string {
-  if (value === null || value === undefined) {
-    return '';
-  }
-  return typeof value === 'number'
-    ? formatNumber(value)
-    : typeof value === 'boolean'
-      ? value
-        ? 'yes'
-        : 'no'
-      : textOf(value);
 }

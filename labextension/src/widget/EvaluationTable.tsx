@@ -2,13 +2,14 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
+import { count } from './datasets';
 import { scoreText, SIGNS, whyUnscored } from './evaluations';
-import { formatNumber, plainText } from './format';
+import { formatNumber, plainText, visibleText } from './format';
 import { LongScroll, MOST } from './longscroll';
 import type { JobTraits, Model } from './model';
 import { recordLayout, type RecordLayout } from './recordlayout';
-import { PAGE, type RecordPages } from './recordpages';
-import type { EvaluationState, RecordQuery, RecordRow, Score, SortKey } from './results';
+import { keyOf, PAGE, type RecordPages } from './recordpages';
+import type { EvaluationState, Outcome, RecordQuery, RecordRow, Score, SortKey } from './results';
 
 /** Far pages are asked for when the scrolling slows down. */
 const FAR_MS = 80;
@@ -41,20 +42,15 @@ export function EvaluationTable(props: EvaluationTableProps) {
   const [scroll] = useState(() => new LongScroll(setShift));
   const [size, setSize] = useState({ width: 0, line: 19 });
   const [active, setActive] = useState(start ?? 0);
-  const [head, setHead] = useState<readonly RecordRow[]>([]);
   const focusNext = useRef(false);
   const lastAsked = useRef(0);
 
   const total = pages.total ?? expected;
   const isBusy = !pages.isOf(query);
-  // The layout is made for the first records that come, and stays as others do.
-  if (head.length === 0 && pages.total !== null && pages.total > 0) {
-    const first = Array.from({ length: Math.min(PAGE, pages.total) }, (_, place) => pages.row(place));
-    const here = first.filter(row => row !== null);
-    if (here.length > 0) {
-      setHead(here);
-    }
-  }
+  const key = keyOf(query);
+  // The buttons count without the search.
+  const isCounted = query.search !== '' || query.column !== null;
+  const { head } = pages;
   const hasTruth = head.some(row => row.ground_truth !== null);
   const layout = useMemo(
     () => recordLayout(head, state.models, hasTruth, size.width, size.line),
@@ -128,10 +124,10 @@ export function EvaluationTable(props: EvaluationTableProps) {
         shown.current(start ?? 0);
       });
     }
-  }, [scroller, start, query]);
-  const [of, setOf] = useState(query);
-  if (of !== query) {
-    setOf(query);
+  }, [scroller, start, key]);
+  const [of, setOf] = useState(key);
+  if (of !== key) {
+    setOf(key);
     setActive(0);
   }
 
@@ -221,11 +217,9 @@ export function EvaluationTable(props: EvaluationTableProps) {
           ))}
         </div>
       </div>
-      {total === 0 && (
-        <p className="tunelab-subject tunelab-results-none" role="status">
-          {isBusy ? 'Reading the records…' : 'No record is such.'}
-        </p>
-      )}
+      <p className={isCounted || total === 0 ? 'tunelab-subject tunelab-results-none' : 'tunelab-hidden'} role="status">
+        {isBusy ? 'Reading the records…' : total === 0 ? 'No record is such.' : count(total, 'record')}
+      </p>
     </>
   );
 }
@@ -339,7 +333,7 @@ function Text({ name, text = '', lines, isBusy }: TextProps) {
       <span className="tunelab-field" aria-hidden="true">
         {plainText(name)}
       </span>
-      <span className="tunelab-record-text">{plainText(text)}</span>
+      <span className="tunelab-record-text">{visibleText(text)}</span>
     </div>
   );
 }
@@ -367,13 +361,7 @@ function Scores({ row, query, baseline }: ScoresProps) {
         )}
         {after && <Pill score={after} outcome={row.outcome} />}
       </span>
-      {row.outcome && (
-        <span className="tunelab-outcome" title={why && (whyUnscored(why) ?? undefined)}>
-          <span aria-hidden="true">{SIGNS[row.outcome]} </span>
-          {row.outcome}
-          {why && <span className="tunelab-hidden">: {whyUnscored(why)}</span>}
-        </span>
-      )}
+      {row.outcome && <OutcomeWord outcome={row.outcome} why={why ? whyUnscored(why) : null} />}
     </>
   );
 }
@@ -384,7 +372,7 @@ interface PillProps {
 }
 
 /** A score; what a person put in its place stands beside it. */
-export function Pill({ score, outcome = null }: PillProps) {
+function Pill({ score, outcome = null }: PillProps) {
   const figure = formatNumber(score.score);
   return (
     <span className="tunelab-pill" data-outcome={outcome} title={score.label ? scoreText(score) : undefined}>
@@ -396,6 +384,17 @@ export function Pill({ score, outcome = null }: PillProps) {
           <span className="tunelab-hidden"> overruled: </span> <b>{formatNumber(score.human)}</b>
         </>
       )}
+    </span>
+  );
+}
+
+/** An outcome by a sign and a word, since colours are not for every eye. */
+export function OutcomeWord({ outcome, why = null }: { readonly outcome: Outcome; readonly why?: string | null }) {
+  return (
+    <span className="tunelab-outcome" title={why ?? undefined}>
+      <span aria-hidden="true">{SIGNS[outcome]} </span>
+      {outcome}
+      {why !== null && <span className="tunelab-hidden">: {why}</span>}
     </span>
   );
 }

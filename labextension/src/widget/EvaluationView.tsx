@@ -6,6 +6,7 @@ import { Bar, Comparisons, PlainTable } from './EvaluationSummary';
 import { EvaluationTable } from './EvaluationTable';
 import { candidatesOf, FILTERS, FIRST, shownOf, SORTS, type Choice } from './evaluations';
 import { textOf } from './datasets';
+import { benchmarkRows, judgeRows } from './figures';
 import { formatNumber, plainText } from './format';
 import type { JobSnapshot, JobTraits, Message, Model } from './model';
 import { RecordPages } from './recordpages';
@@ -34,9 +35,7 @@ export function EvaluationView({ job, model, state }: EvaluationViewProps) {
     return <Results job={job.id} model={model} state={state} />;
   }
   return hasEnded(job.state) ? null : (
-    <p className="tunelab-subject tunelab-results-none">
-      The results come here once every answer is there and scored; what is done so far is kept if the job is stopped.
-    </p>
+    <p className="tunelab-subject tunelab-results-none">The results come here once every answer is there and scored.</p>
   );
 }
 
@@ -53,12 +52,14 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
   const [opened, setOpened] = useState<{ readonly place: number; readonly id: string } | null>(null);
   const [start, setStart] = useState<number | null>(null);
   const choose = (change: Partial<Choice>) => {
-    const after = { ...choice, ...change };
-    kept.set(job, after);
-    setChoice(after);
+    // Of the latest: a search that was typed comes a moment later.
+    setChoice(before => ({ ...before, ...change }));
     setOpened(null);
     setStart(null);
   };
+  useEffect(() => {
+    kept.set(job, choice);
+  }, [job, choice]);
   const { query, row } = useMemo(() => shownOf(state, choice), [state, choice]);
   const metric = state.metrics.find(({ name }) => name === query.metric);
 
@@ -69,6 +70,8 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
     };
   }, [model, pages]);
 
+  // What the verdict on show says is not said again.
+  const notes = state.notes.filter(({ message }) => !row?.verdict || !message.endsWith(row.verdict));
   const filter = (chosen: RecordFilter) => {
     choose({ filter: chosen === choice.filter ? 'all' : chosen });
   };
@@ -82,9 +85,9 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
           <Comparisons row={row} />
         </div>
       )}
-      {state.notes.length > 0 && (
+      {notes.length > 0 && (
         <ul className="tunelab-notes" aria-label="Warnings about the results">
-          {state.notes.map(({ code, message }, place) => (
+          {notes.map(({ code, message }, place) => (
             // Of one code there may be several.
             <li key={place} className="tunelab-block" data-tone="warn" data-code={code}>
               {plainText(message)}
@@ -92,8 +95,8 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
           ))}
         </ul>
       )}
-      <PlainTable title="Benchmarks" rows={state.benchmarks ?? []} isOpen />
-      <PlainTable title="The judge held against people" rows={state.judges ?? []} isOpen />
+      <PlainTable title="Benchmarks" rows={benchmarkRows(state.benchmarks ?? [], state.models)} isOpen />
+      <PlainTable title="The judge held against people" rows={judgeRows(state.judges ?? [])} isOpen />
       <PlainTable title="Cost of the answers" rows={state.costs} />
       {row && metric && (
         <>

@@ -1,15 +1,25 @@
 /** One model's answer to a record: its text against the baseline's, its score with the reasons, and a person's word. */
-import { useMemo, useState } from 'react';
+import { useMemo, useState, useSyncExternalStore } from 'react';
 
+import { OutcomeWord } from './EvaluationTable';
 import { scoreText, whyUnscored } from './evaluations';
-import { formatNumber, plainText } from './format';
-import type { ScoreMetric, WholeAnswer } from './results';
+import { formatNumber, plainText, visibleText } from './format';
+import type { RecordPages } from './recordpages';
+import type { Outcome, ScoreMetric, WholeAnswer } from './results';
 import { wordDiff, type Piece } from './worddiff';
 
+/** Whether a text may need a scroll bar, which the keyboard must get to. */
+export function isLong(text: string): boolean {
+  return text.length > 600;
+}
+
 interface RecordAnswerProps {
+  readonly pages: RecordPages;
   readonly name: string;
   readonly answer: WholeAnswer;
   readonly metric: ScoreMetric;
+  /** How it stands to the baseline's; null where that is not told. */
+  readonly outcome: Outcome | null;
   /** The baseline's answer, to tell what differs; null to tell nothing. */
   readonly before: string | null;
   /** Null takes a person's score back. */
@@ -17,15 +27,16 @@ interface RecordAnswerProps {
 }
 
 /** The answer. */
-export function RecordAnswer({ name, answer, metric, before, onOverrule }: RecordAnswerProps) {
+export function RecordAnswer(props: RecordAnswerProps) {
+  const { pages, name, answer, metric, outcome, before, onOverrule } = props;
   const why = answer.status === undefined ? null : whyUnscored(answer);
   const note = plainText(answer.note ?? '');
-  const reasoning = plainText(answer.reasoning ?? '').trim();
-  const raw = plainText(answer.raw ?? '').trim();
+  const reasoning = visibleText(answer.reasoning ?? '').trim();
+  const raw = visibleText(answer.raw ?? '').trim();
   return (
     <article className="tunelab-record-answer" aria-label={plainText(name)}>
-      <h5>{plainText(name)}</h5>
-      <Text text={plainText(answer.text)} before={before === null ? null : plainText(before)} />
+      <h4>{plainText(name)}</h4>
+      <Text text={visibleText(answer.text)} before={before === null ? null : visibleText(before)} />
       <p className="tunelab-answer-foot">
         {answer.cut && <span className="tunelab-trouble">cut off</span>}
         <span className="tunelab-subject">{costOf(answer)}</span>
@@ -43,10 +54,11 @@ export function RecordAnswer({ name, answer, metric, before, onOverrule }: Recor
               )}
               {answer.against && <span className="tunelab-subject"> against {plainText(answer.against)}</span>}
             </span>
+            {outcome && outcome !== 'unscored' && <OutcomeWord outcome={outcome} />}
             {answer.flipped && <span className="tunelab-trouble">the verdict changed with the order: a tie</span>}
             {why === null && note && <span className="tunelab-subject">{note}</span>}
           </p>
-          <Overrule {...{ name, answer, metric, onOverrule }} />
+          <Overrule {...{ pages, name, answer, metric, onOverrule }} />
           {reasoning && (
             <div className="tunelab-reasoning">
               <span className="tunelab-subject">Reasoning</span>
@@ -85,13 +97,15 @@ function Text({ text, before }: { readonly text: string; readonly before: string
         {text.trim() === '' ? (
           <p className="tunelab-subject">(empty)</p>
         ) : (
-          <p className="tunelab-record-whole">{text}</p>
+          <p className="tunelab-record-whole" tabIndex={isLong(text) ? 0 : undefined}>
+            {text}
+          </p>
         )}
       </>
     );
   }
   return (
-    <p className="tunelab-record-whole">
+    <p className="tunelab-record-whole" tabIndex={isLong(text) ? 0 : undefined}>
       {pieces.map((piece, place) => (
         <Stretch key={place} {...piece} />
       ))}
@@ -103,12 +117,20 @@ function Stretch({ kind, text }: Piece) {
   return kind === 'added' ? <ins>{text}</ins> : kind === 'removed' ? <del>{text}</del> : <>{text}</>;
 }
 
-type OverruleProps = Pick<RecordAnswerProps, 'name' | 'answer' | 'metric' | 'onOverrule'>;
+type OverruleProps = Pick<RecordAnswerProps, 'pages' | 'name' | 'answer' | 'metric' | 'onOverrule'>;
 
 /** A person's score in place of the one that was given: a point of the scale, or a number. */
-function Overrule({ name, answer, metric, onOverrule }: OverruleProps) {
+function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
   const [draft, setDraft] = useState('');
-  const human = answer.human ?? null;
+  // What was asked for stands until the kernel answers, or says why not.
+  const refused = useSyncExternalStore(pages.subscribe, pages.refusals);
+  const [given, setGiven] = useState<{ answer: WholeAnswer; refused: number; score: number | null } | null>(null);
+  const isGiven = given?.answer === answer && given.refused === refused;
+  const human = isGiven ? given.score : (answer.human ?? null);
+  const give = (score: number | null) => {
+    setGiven({ answer, refused, score });
+    onOverrule(score);
+  };
   const points = pointsOf(metric);
   const label = `Your score of ${plainText(name)}`;
   const value = Number(draft);
@@ -123,7 +145,7 @@ function Overrule({ name, answer, metric, onOverrule }: OverruleProps) {
       onSubmit={event => {
         event.preventDefault();
         if (isScore) {
-          onOverrule(value);
+          give(value);
           setDraft('');
         }
       }}
@@ -136,7 +158,7 @@ function Overrule({ name, answer, metric, onOverrule }: OverruleProps) {
             value={human === null ? '' : String(human)}
             onChange={event => {
               if (event.target.value !== '') {
-                onOverrule(Number(event.target.value));
+                give(Number(event.target.value));
               }
             }}
           >
@@ -179,7 +201,7 @@ function Overrule({ name, answer, metric, onOverrule }: OverruleProps) {
             type="button"
             aria-label={`Take back the score of ${plainText(name)}`}
             onClick={() => {
-              onOverrule(null);
+              give(null);
             }}
           >
             Take back

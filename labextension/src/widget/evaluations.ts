@@ -116,7 +116,11 @@ export function coverage({ scored, unscored, pairs, baseline, flipped }: Compari
     said.push(`${formatNumber(pairs)} on both sides`);
   }
   if (flipped > 0) {
-    said.push(`${formatNumber(flipped)} verdicts changed with the order and count as ties`);
+    said.push(
+      flipped === 1
+        ? '1 verdict changed with the order and counts as a tie'
+        : `${formatNumber(flipped)} verdicts changed with the order and count as ties`
+    );
   }
   return said.join(' · ');
 }

@@ -87,3 +87,15 @@ export function plainText(text: string): string {
     .replace(/[^\n]*\r/g, '')
     .replace(CONTROLS, '');
 }
+
+/**
+ * Text of a model or a dataset to the letter: nothing is left out, and what would steer a terminal is seen for what it
+ * is, an escape as `␛`.
+ */
+export function visibleText(text: string): string {
+  return text.replace(/\r\n/g, '\n').replace(CONTROLS, control => {
+    const code = control.charCodeAt(0);
+    // Unicode has pictures of the first 32 and of DEL.
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? '␡' : `\\x${code.toString(16)}`;
+  });
+}

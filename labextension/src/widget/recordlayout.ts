@@ -17,7 +17,7 @@ export interface RecordLayout {
 const NARROW = 560;
 const PADDING = 17;
 const CHARACTER = 6.6;
-const NUMBER = 56;
+const NUMBER = 64;
 const SCORE = 150;
 const SHARES = { prompt: 3, truth: 2, answer: 4 };
 
@@ -41,19 +41,19 @@ export function recordLayout(
     prompt: needed(
       rows.map(({ prompt }) => prompt),
       SHARES.prompt,
-      isNarrow ? 2 : 4
+      isNarrow ? 2 : 3
     ),
     truth: hasTruth
       ? needed(
           rows.map(({ ground_truth: truth }) => truth ?? ''),
           SHARES.truth,
-          isNarrow ? 1 : 4
+          isNarrow ? 1 : 3
         )
       : 0,
     answer: needed(
       rows.flatMap(({ answers }) => Object.values(answers)),
       SHARES.answer,
-      isNarrow ? 3 : 4
+      3
     )
   };
   const most = Math.max(2, lines.prompt, lines.truth, lines.answer);

@@ -32,10 +32,20 @@ export class RecordPages {
   private readonly wholes = new Map<string, Whole>();
   private readonly columns = new Map<string, Values>();
   private readonly listeners = new Set<() => void>();
+  private first: readonly RecordRow[] = [];
   private arrived = 0;
+  private refused = 0;
 
   /** Changes with each answer. */
   readonly version = (): number => this.arrived;
+
+  /** Changes as something that was asked for could not be done. */
+  readonly refusals = (): number => this.refused;
+
+  /** The first records that came; kept for good, since the table's layout is made for them. */
+  get head(): readonly RecordRow[] {
+    return this.first;
+  }
 
   /** Calls back as an answer comes. */
   readonly subscribe = (callback: () => void): (() => void) => {
@@ -109,7 +119,10 @@ export class RecordPages {
   readonly hear = (message: Message): void => {
     switch (message.type) {
       case 'notice':
+        // No answer: asking for the same at once would be refused for ever.
         this.asked = null;
+        this.refused += 1;
+        this.tell();
         return;
       case 'records':
         if (keyOf(message) !== this.wanted) {
@@ -127,10 +140,14 @@ export class RecordPages {
         return;
     }
     this.arrived += 1;
+    this.tell();
+  };
+
+  private tell(): void {
     this.listeners.forEach(callback => {
       callback();
     });
-  };
+  }
 
   private take({ offset, count, total, rows }: Extract<EvaluationMessage, { type: 'records' }>): void {
     if (this.shown !== this.wanted || this.count !== total) {
@@ -139,6 +156,9 @@ export class RecordPages {
       this.fresh.clear();
       this.shown = this.wanted;
       this.count = total;
+    }
+    if (this.first.length === 0) {
+      this.first = rows.slice(0, PAGE);
     }
     const first = offset / PAGE;
     const pages = Math.ceil(count / PAGE);
@@ -156,7 +176,8 @@ export class RecordPages {
   }
 }
 
-function keyOf({ metric, model, filter, search, sort, column }: RecordQuery): string {
+/** What tells one query from another. */
+export function keyOf({ metric, model, filter, search, sort, column }: RecordQuery): string {
   return JSON.stringify([metric, model, filter, search, sort.by, sort.descending, column?.name, column?.value]);
 }
 
