@@ -301,7 +301,7 @@ def test_a_pair_shows_the_question_that_the_instructions_leave_out(
     serve: Callable[..., JudgeServer], judge: Callable[..., JudgeScorer]
 ) -> None:
     scorer = judge(serve(lambda *_: Answer()), metric(instructions="Warm? {{prediction}}"), pairwise=True)
-    assert "<question>\nwhy?\n</question>" in scorer.pair_text(Case("why?", "a"), "a", "b")
+    assert "<question>\nwhy?\n</question>" in scorer.texts.pair(Case("why?", "a"), "a", "b")
 
 
 @pytest.mark.parametrize("scale", [WORDS, {"low": 1, "mid": 2, "top": 10}, ['say "no"', "sé\nsí"]])
@@ -334,7 +334,7 @@ def test_a_local_judge_says_a_point_of_the_scale_and_scores_by_their_probabiliti
         begin = '{"score": "' if definition.is_categorical else '{"score": '
         local = LocalModel(model)
         words = {json.dumps(point, ensure_ascii=False)[1:-1] if end == '"' else point: 0.0 for point in shares}
-        (found,) = local.expectation([local.opened(scorer.text(cases(["b"])[0]), begin)], words, end)
+        (found,) = local.expectation([local.opened(scorer.texts.one(cases(["b"])[0]), begin)], words, end)
         assert list(found.probabilities.values()) == pytest.approx(list(shares.values()), abs=1e-4)
 
 

@@ -14,6 +14,7 @@ import {
   signed,
   whyUnscored
 } from '../../labextension/src/widget/evaluations';
+import { benchmarkRows, figure } from '../../labextension/src/widget/figures';
 import { render } from '../../labextension/src/widget/index';
 import type { JobSnapshot, JobTraits } from '../../labextension/src/widget/model';
 import { recordLayout } from '../../labextension/src/widget/recordlayout';
@@ -187,6 +188,32 @@ describe('what is said of a comparison', () => {
     expect(shownOf(state({ summary: [], metrics: [] }), FIRST).row).toBeNull();
     expect(candidatesOf(state({ models: [BASE] }))).toEqual([BASE]);
   });
+});
+
+test.each([
+  [0.58, '0.580'],
+  [-0.08, '-0.080'],
+  [0, '0'],
+  [12.345, '12.3'],
+  [false, 'no'],
+  [[0, 1234], '[0,1234]'],
+  [null, '']
+])('in a plain table %j is %j', (value, expected) => {
+  expect(figure(value)).toBe(expected);
+});
+
+test('benchmarks with other settings are rows of their own', () => {
+  const row = { task: 'gsm8k', metric: 'exact_match', filter: 'strict', value: 0.1, stderr: 0.02 };
+  const rows = [
+    { ...row, model: BASE, chat_template: false },
+    { ...row, model: CHATTY, chat_template: true },
+    { ...row, model: CHATTY, chat_template: false }
+  ];
+  const common = { task: 'gsm8k', metric: 'exact_match, strict' };
+  expect(benchmarkRows(rows, [BASE, CHATTY])).toEqual([
+    { ...common, [BASE]: '0.100 ± 0.020', [CHATTY]: '0.100 ± 0.020', chat_template: false },
+    { ...common, [BASE]: null, [CHATTY]: '0.100 ± 0.020', chat_template: true }
+  ]);
 });
 
 describe('pages of records', () => {
@@ -366,6 +393,17 @@ describe('an evaluation', () => {
     ]);
   });
 
+  test('does not say its verdict twice', () => {
+    const verdict = 'Too few records to tell: about 900 pairs would do.';
+    const note = { code: 'too-few', message: `human_like, ${CHATTY}: ${verdict}` };
+    show(
+      state({ notes: [note, { code: 'too-few', message: 'helpful, big: Too few.' }], summary: [summary({ verdict })] })
+    );
+    expect(screen.getByText(verdict)).toBeTruthy();
+    const notes = screen.getByRole('list', { name: 'Warnings about the results' });
+    expect(notes.textContent).toBe('helpful, big: Too few.');
+  });
+
   test('is filtered by the bar and by the chips, which count', () => {
     const model = show();
     expect(asked(model)).toHaveLength(1);
@@ -416,18 +454,32 @@ describe('an evaluation', () => {
   test('shows plain tables of benchmarks and of the judge', () => {
     show(
       state({
-        ...{ models: [], metrics: [], summary: [] },
+        ...{ models: [BASE, CHATTY], metrics: [], summary: [] },
         benchmarks: [
-          { task: 'arc_easy', metric: 'acc', model: BASE, value: 0.58, stderr: 0.01, n_shot: 5, limit: null }
+          { task: 'arc_easy', metric: 'acc', model: BASE, value: 0.58, stderr: 0.01, n_shot: 5, limit: null },
+          { task: 'arc_easy', metric: 'acc', model: CHATTY, value: 0.61, stderr: null, n_shot: 5, limit: null }
         ],
-        judges: [{ way: 'pairwise', n: 100, agreement: 0.71, kappa: 0.42, position_bias: 0.08, length_bias: 0.6 }]
+        judges: [{ way: 'pairwise', n: 100, agreement: 0.71, low: 0.62, high: 0.79, kappa: 0.42, position_bias: -0.08 }]
       })
     );
+    const text = (node?: HTMLElement) => [...node!.querySelectorAll('th, td')].map(({ textContent }) => textContent);
     const [first, second] = screen.getAllByRole('table');
-    expect(first?.textContent).toContain('arc_easy');
-    expect(first?.textContent).toContain('smollm2-135m0.5800.01005');
-    expect(second?.textContent).toContain('position bias');
-    expect(second?.textContent).toContain('pairwise1000.7100.420');
+    expect(text(first)).toEqual([
+      'task',
+      'metric',
+      BASE,
+      CHATTY,
+      'shots',
+      'arc_easy',
+      'acc',
+      '0.580 ± 0.010',
+      '0.610',
+      '5'
+    ]);
+    expect(text(second)).toEqual([
+      ...['way', 'questions', 'agreement', 'kappa', 'position bias'],
+      ...['pairwise', '100', '0.710 (0.620 to 0.790)', '0.420', '-0.080']
+    ]);
     expect(screen.queryByRole('table', { name: 'Records' })).toBeNull();
   });
 });
@@ -450,7 +502,8 @@ describe('the table of records', () => {
     expect(headers.map(({ textContent }) => textContent)).toEqual(['Row ↑', 'Prompt', BASE, CHATTY, 'Score']);
     const [number, prompt, base, chatty, score] = cells();
     expect([number, prompt, chatty]).toEqual(['1', `Prompt${DANGER}`, `${CHATTY}<b>x</b>`]);
-    expect(base).toBe(`${BASE}**bold** red`);
+    // Escape codes are seen for what they are.
+    expect(base).toBe(`${BASE}**bold** \\x1b[31mred\\x1b[0m`);
     expect(score).toBe('1 →  then 3▲ improved');
     expect(cells()[9]).toBe('— →  then 2 overruled:  3? unscored: the reply could not be read');
     expect(el.querySelector('img, b > b')).toBeNull();
@@ -495,7 +548,7 @@ describe('the table of records', () => {
     act(() => vi.advanceTimersByTime(300));
     expect(asked(model).slice(before)).toMatchObject([{ search: 'tea', offset: 0 }]);
     answerLast(model, [record(3), record(9)]);
-    expect(screen.getByText('2 records')).toBeTruthy();
+    expect(screen.getByText('2 records').className).not.toContain('hidden');
     fireEvent.change(field, { target: { value: '' } });
     fireEvent.submit(field);
     expect(asked(model).at(-1)).toMatchObject({ search: '' });
@@ -614,6 +667,13 @@ describe('a record alone', () => {
     fireEvent.click(toggle);
   });
 
+  test('has long texts that the keyboard can scroll', () => {
+    open({ text: 'I like coffee. '.repeat(100) });
+    expect(
+      [part(), part(BASE)].map(each => each.querySelector('.tunelab-record-whole')?.getAttribute('tabindex'))
+    ).toEqual(['0', null]);
+  });
+
   test('says why there is no score', () => {
     open({ score: null, label: null, status: 'unparsed', note: 'The reply has no JSON: \x1b[31mNo.' });
     expect(part().textContent).toContain('No score: The reply has no JSON: ');
@@ -648,11 +708,12 @@ describe('a record alone', () => {
     fireEvent.change(points, { target: { value: '2' } });
     const key = { type: 'overrule', id: 'q2', model: CHATTY, metric: 'human_like' };
     expect(asked(model, 'overrule')).toEqual([{ ...key, score: 2 }]);
+    const before = asked(model, 'record').length;
     const human = summary({ difference: 0.41, low: null, high: null, p_value: null });
     const counts = { ...COUNTS, overruled: 1 };
     model.update({ evaluation: state({ version: 2, summary: [summary({ counts, human_summary: human })] }) });
     // It is read anew, and the summary shows both.
-    expect(asked(model, 'record')).toHaveLength(2);
+    expect(asked(model, 'record').length).toBeGreaterThan(before);
     answerRecord(model, 'q2', both({ human: 2 }));
     expect(screen.getByText('By people’s scores').parentElement?.textContent).toContain(
       'By people’s scores, 1 overruled: 49% improved, 41% equal, 10% degraded; mean score 2.32 against 1.91'

@@ -7,7 +7,8 @@ import {
   formatNumber,
   formatTime,
   ordinal,
-  plainText
+  plainText,
+  visibleText
 } from '../../labextension/src/widget/format';
 
 test.each([
@@ -114,4 +115,14 @@ describe('plainText', () => {
   ])('%j reads %j', (raw, text) => {
     expect(plainText(raw)).toBe(text);
   });
+});
+
+test.each([
+  ['<b>as it is</b> 東京 🎉\ttab\n', '<b>as it is</b> 東京 🎉\ttab\n'],
+  ['\x1b[31mred\x1b[0m', '\\x1b[31mred\\x1b[0m'],
+  ['first\rsecond', 'first\\x0dsecond'],
+  ['windows\r\nlines', 'windows\nlines'],
+  ['nul\x00 del\x7f \x9b', 'nul\\x00 del\\x7f \\x9b']
+])('visibleText loses nothing of %j', (raw, text) => {
+  expect(visibleText(raw)).toBe(text);
 });

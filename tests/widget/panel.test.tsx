@@ -124,6 +124,14 @@ describe('a row', () => {
 
   test.each<[string, Partial<JobRow>, string[]]>([
     ['queued first', { ...queued, position: 1 }, ['chatty', 'next', 'DPO · smollm2-135m']],
+    [
+      'an evaluation that has ended',
+      {
+        ...{ kind: 'evaluate', technique: 'judge', model: 'chatty@1 against smollm2-135m', metrics: [] },
+        ...{ state: 'completed', ended: at('2026-01-02T21:36:00Z'), spark: [] }
+      },
+      ['chatty', 'Evaluation · chatty@1 against smollm2-135m · 47 s · 21:36']
+    ],
     ['queued behind others', { ...queued, position: 3 }, ['chatty', '3rd', 'DPO · smollm2-135m']],
     ['queued, its place not known yet', queued, ['chatty', '', 'DPO · smollm2-135m']],
     [

@@ -54,6 +54,21 @@ describe('a job in words', () => {
       'about 3 min left',
       'Running'
     ],
+    [
+      'an evaluation, which has no steps',
+      { kind: 'evaluate', phase: 'chatty@1 answers 261 questions' },
+      '12 of 60 · chatty@1 answers 261 questions',
+      'about 3 min left',
+      'Running'
+    ],
+    [
+      'an evaluation that is to pause',
+      { kind: 'evaluate', pausing: true },
+      'Pausing at 12 of 60: finishing what is under way',
+      '47 s so far',
+      'Pausing'
+    ],
+    ['an evaluation that has ended', { kind: 'evaluate', state: 'completed' }, 'Finished in 47 s', '', 'Finished'],
     ['running, by steps and not by epochs', { epoch: 0.6 }, 'Step 12 of 60', 'about 3 min left', 'Running'],
     [
       'running, in half epochs',

@@ -101,7 +101,7 @@ def agreement_of_pairs(
     decided = [at for at in range(len(kept)) if longer[at]]
     return _shares(same, len(scores), seed) | {
         "kappa": _number(cohen_kappa_score(wanted, chosen)) if len(set(wanted) | set(chosen)) > 1 else None,
-        "flipped": sum(bool(getattr(scores[at], "flipped", False)) for at in kept) / len(kept) if kept else None,
+        "flipped": sum(bool(getattr(scores[at], "flipped", False)) for at in kept) / len(kept) if in_both else None,
         "position_bias": sum(in_both) / len(in_both) if in_both else None,
         "length_bias": sum((chosen[at] == longer[at]) - (wanted[at] == longer[at]) for at in decided) / len(decided)
         if decided

@@ -148,6 +148,18 @@ class Metric:
         name = re.sub(r"\s+", "_", found["name"].strip())
         return Metric.create(name, found["instructions"], ratings)
 
+    def text(self, prompt: str, prediction: str, ground_truth: str | None = None, reasoning: bool = False) -> str:
+        """Return what a judge reads of an answer: to look at, or to teach a judge by.
+
+        With `reasoning` the reply that is asked for has a reasoning before the score, as of endpoints by default.
+        """
+        from tunelab.scoring.judge_texts import Texts
+        from tunelab.scoring.replies import Form
+        from tunelab.scoring.score import Case
+
+        form = Form(tuple(self.definition.scale.items()), self.definition.is_categorical, reasons=reasoning)
+        return Texts(self.definition, form).one(Case(prompt, prediction, {"ground_truth": ground_truth}))
+
     def to_json(self) -> str:
         """Return the metric as SageMaker and Bedrock take it."""
         ratings = [

@@ -105,7 +105,7 @@ function Text({ text, before }: { readonly text: string; readonly before: string
     );
   }
   return (
-    <p className="tunelab-record-whole" tabIndex={isLong(text) ? 0 : undefined}>
+    <p className="tunelab-record-whole" tabIndex={isLong(`${before}${text}`) ? 0 : undefined}>
       {pieces.map((piece, place) => (
         <Stretch key={place} {...piece} />
       ))}

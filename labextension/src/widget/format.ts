@@ -88,14 +88,9 @@ export function plainText(text: string): string {
     .replace(CONTROLS, '');
 }
 
-/**
- * Text of a model or a dataset to the letter: nothing is left out, and what would steer a terminal is seen for what it
- * is, an escape as `␛`.
- */
+/** Text of a model or a dataset to the letter: what would steer a terminal is seen for what it is, `\x1b[31m`. */
 export function visibleText(text: string): string {
-  return text.replace(/\r\n/g, '\n').replace(CONTROLS, control => {
-    const code = control.charCodeAt(0);
-    // Unicode has pictures of the first 32 and of DEL.
-    return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? '␡' : `\\x${code.toString(16)}`;
-  });
+  return text
+    .replace(/\r\n/g, '\n')
+    .replace(CONTROLS, control => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
