@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 OUT = Path("build/notebooks")
-QUICK = [(r"(max_steps[\"']?\s*[=:]\s*)\d+", r"\g<1>2"), (r"(max_new_tokens=)\d+", r"\g<1>8")]
+QUICK = [(r"(max_steps[\"']?\s*[=:]\s*)\d+", r"\g<1>2"), (r"(max_new_tokens[\"']?\s*[=:]\s*)\d+", r"\g<1>8")]
 
 
 def execute(path: Path, quick: bool) -> nbformat.NotebookNode:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tunelab.training.alarms import Alarms, same_judge
+from tunelab.training.alarms import Alarms
 
 Run = Callable[[int], dict[str, float]]
 
@@ -142,9 +142,3 @@ def test_alarms_of_a_recovered_run_go_on_where_they_were() -> None:
     again = Alarms.refold(events, 64)
     assert again == whole
     assert again.look(20, events[-1]["values"]) == [], "what was told is not told again"
-
-
-def test_a_judge_that_gives_the_reward_is_told_of() -> None:
-    found = same_judge("smollm2-135m", ["other", "smollm2-135m"])
-    assert found is not None and found.code == "same-judge" and "smollm2-135m" in found.message
-    assert same_judge("smollm2-135m", ["other"]) is None

@@ -128,9 +128,9 @@ describe('a row', () => {
       'an evaluation that has ended',
       {
         ...{ kind: 'evaluate', technique: 'judge', model: 'chatty@1 against smollm2-135m', metrics: [] },
-        ...{ state: 'completed', ended: at('2026-01-02T21:36:00Z'), spark: [] }
+        ...{ state: 'completed', ended: at('2026-03-16T09:05:00Z'), spark: [] }
       },
-      ['chatty', 'Evaluation · chatty@1 against smollm2-135m · 47 s · 21:36']
+      ['chatty', 'Evaluation · chatty@1 against smollm2-135m · 47 s · 09:05']
     ],
     ['queued behind others', { ...queued, position: 3 }, ['chatty', '3rd', 'DPO · smollm2-135m']],
     ['queued, its place not known yet', queued, ['chatty', '', 'DPO · smollm2-135m']],

@@ -13,6 +13,7 @@ from typing import Any
 
 from tunelab.data import Dataset, reading, resolve
 from tunelab.errors import DataError, JobError, SpecError, did_you_mean, listing
+from tunelab.evaluation import labelled, records
 from tunelab.jobs import folder as folders
 from tunelab.jobs import machine, prepare, rewarding
 from tunelab.models import find
@@ -64,6 +65,8 @@ def prepare_evaluation(
         hint = did_you_mean(unknown[0], spec.model_names)
         raise SpecError(f"predictions: '{unknown[0]}' is none of the models ({listing(spec.model_names)}).{hint}")
     models = _models(spec, elsewhere)
+    if spec.method == "judge" and spec.judge is not None and spec.judge.pairwise and len(models) < 2:
+        raise SpecError("judge.pairwise holds answers against the baseline's: it needs two models, the baseline first.")
     name = spec.name or _name(spec, models)
     files = {file: taken.source.text for file, taken in functions.items()}
     dataset = None
@@ -77,8 +80,9 @@ def prepare_evaluation(
     elif spec.dataset is not None:
         dataset = resolve(spec.dataset if table is None else table, "evaluation", namespace, f"{name[:85]}-rows")
         facts["rows"] = min(dataset.rows, spec.limit or dataset.rows)
-        _fits(spec, judge, files, dataset, functions)
-        files |= _predictions(spec, dataset)
+        found = records.read(dataset)
+        _fits(spec, judge, files, dataset, found, functions)
+        files |= _predictions(spec, dataset, {record.id for record in found})
         facts["overlap"] = overlap(models, dataset)
     else:
         _check_benchmark(spec)
@@ -238,12 +242,10 @@ def _fits(
     judge: Judge | None,
     files: dict[str, str],
     dataset: Dataset,
+    found: list[records.Record],
     functions: Mapping[str, rewarding.Taken],
 ) -> None:
-    """Refuse rows that lack what a metric or a function reads, or of which two have one id."""
-    from tunelab.evaluation import records
-
-    found = records.read(dataset)
+    """Refuse rows that lack what a metric or a function reads."""
     without = next((record for record in found if record.ground_truth is None), None)
     if judge is not None and without is not None:
         for label in judge.metrics:
@@ -266,15 +268,10 @@ def _fits(
             rewarding.has_its_columns(part, [record.row for record in found[:100]], columns, str(dataset))
 
 
-def _predictions(spec: EvaluateSpec, dataset: Dataset) -> dict[str, str]:
+def _predictions(spec: EvaluateSpec, dataset: Dataset, ids: set[str]) -> dict[str, str]:
     """Return the answers made elsewhere as files of the job's folder, each row held against the dataset's ids."""
-    from tunelab.evaluation import records
-
-    if not spec.predictions:
-        return {}
-    ids = {record.id for record in records.read(dataset)}
-    texts = {}
-    for place, (model, given) in enumerate(spec.predictions.items()):
+    texts: dict[str, str] = {}
+    for place, (model, given) in enumerate((spec.predictions or {}).items()):
         path = Path(os.path.expanduser(given))
         if not path.is_file():
             raise SpecError(f"predictions.{model}: there is no file {given}.")
@@ -309,8 +306,6 @@ def _file(place: int) -> str:
 
 def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, name: str) -> tuple[Dataset, int]:
     """Return rows that people have judged: a prompt with two outputs, or one prediction, and a label."""
-    from tunelab.evaluation import labelled
-
     dataset = labelled.dataset(spec.dataset if table is None else table, namespace, f"{name[:85]}-rows")
     return dataset, min(dataset.rows, spec.limit or dataset.rows)
 

@@ -141,8 +141,6 @@ class EvaluateSpec(_Strict):
             raise ValueError(f"method {self.method} needs a dataset")
         if self.judge is not None and not self.judge.metrics:
             raise ValueError("the judge has no metrics: name one, such as helpfulness")
-        if self.judge is not None and self.judge.pairwise and self.method == "judge" and len(self.models) < 2:
-            raise ValueError("pairwise judging needs two models, of which the first is the baseline")
         names = self.model_names
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the model '{twice}' is there twice")

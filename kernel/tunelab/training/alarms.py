@@ -231,17 +231,6 @@ _CHECKS: dict[str, Any] = {
 }
 
 
-def same_judge(feedback_model: str, judges: Iterable[str]) -> Alert | None:
-    """Return an alert if a model that gives the reward is to judge what comes out as well."""
-    if feedback_model not in set(judges):
-        return None
-    return Alert(
-        "same-judge",
-        f"The feedback model {feedback_model} is the evaluation's judge too, and praises what it likes wrongly.",
-        "Evaluate with another judge.",
-    )
-
-
 def _slope(values: list[float]) -> tuple[float, float]:
     """Return the slope of a least-squares line through equally spaced values, and its standard error."""
     count = len(values)
