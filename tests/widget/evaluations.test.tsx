@@ -545,7 +545,9 @@ describe('the table of records', () => {
     fireEvent.change(field, { target: { value: 'te' } });
     fireEvent.change(field, { target: { value: 'tea ' } });
     expect(asked(model)).toHaveLength(before);
-    act(() => vi.advanceTimersByTime(300));
+    act(() => {
+      vi.advanceTimersByTime(300);
+    });
     expect(asked(model).slice(before)).toMatchObject([{ search: 'tea', offset: 0 }]);
     answerLast(model, [record(3), record(9)]);
     expect(screen.getByText('2 records').className).not.toContain('hidden');
@@ -721,6 +723,9 @@ describe('a record alone', () => {
     expect(select(`Your score of ${CHATTY}`).value).toBe('2');
     fireEvent.click(button(`Take back the score of ${CHATTY}`));
     expect(asked(model, 'overrule').at(-1)).toEqual({ ...key, score: null });
+    // The button is gone, and the focus is not.
+    expect(screen.queryByRole('button', { name: /Take back/ })).toBeNull();
+    expect(document.activeElement).toBe(select(`Your score of ${CHATTY}`));
   });
 
   test('is overruled by a number within the scale where that has no points', () => {
@@ -749,7 +754,7 @@ describe('a record alone', () => {
   });
 });
 
-test.each(['csv', 'json', 'parquet'] as const)('an export as %s is a file with the bytes that came', async format => {
+test.each(['csv', 'json', 'parquet'] as const)('an export as %s is a file with the bytes that came', format => {
   const made: Blob[] = [];
   vi.spyOn(URL, 'createObjectURL').mockImplementation(blob => {
     made.push(blob as Blob);

@@ -22,6 +22,7 @@ from tunelab.jobs.context import Context, Paused, Stopped
 from tunelab.jobs.folder import JobFolder
 from tunelab.registry.prompts import metric_file
 from tunelab.scoring.judge import Judges, JudgeScorer
+from tunelab.scoring.replies import whole
 from tunelab.scoring.reward import scorer as scorer_of
 from tunelab.scoring.score import Case, Score, Scorer, Unreachable, Verdict
 from tunelab.spec.evaluate import EvaluateSpec
@@ -164,7 +165,7 @@ class _Evaluation:
         baseline = self.models[0]
         for label, definition in definitions(judge.metrics, self.context.folder):
             scorer = JudgeScorer(definition, judges)
-            name = _name(definition.name, metrics)
+            name = named(definition.name, metrics)
             try:
                 for model in self.models[1:] if judge.pairwise else self.models:
                     self.context.say(f"{judge.model} judges {model} by {label}")
@@ -192,7 +193,7 @@ class _Evaluation:
     ) -> None:
         for part in self.spec.scorer:
             scorer = scorer_of(part, self.context.folder.path)
-            name = _name(part_name(part), metrics)
+            name = named(part_name(part), metrics)
             try:
                 for model in self.models:
                     self.context.say(f"{name} scores {model}")
@@ -298,16 +299,16 @@ def _leave(context: Context, spec: EvaluateSpec, lines: list[dict[str, Any]], to
     """Write the results, and tell the journal of the figures."""
     import pandas as pd
 
-    frame = pd.DataFrame(lines)
+    # A reply's JSON can carry halves of characters, which no file can.
+    frame = pd.DataFrame([{name: _whole(value) for name, value in line.items()} for line in lines])
     models = told.pop("models", None) or spec.model_names
     within = {metric["name"]: metric.get("equal_within") or compare.EQUAL_WITHIN for metric in told["metrics"]}
     rows = [
         one.as_dict()
         for name, equal_within in within.items()
+        if spec.method != "meta"
         for one in compare.summarize(frame[frame["metric"] == name], models, spec.seed, equal_within=equal_within)
     ]
-    if spec.method == "meta":
-        rows = []
     notes = told.setdefault("notes", [])
     for row in rows:
         if row["needed"] is not None:
@@ -405,7 +406,8 @@ def _metric(name: str, label: str, definition: MetricDefinition, pairwise: bool,
     }
 
 
-def _name(name: str, metrics: list[dict[str, Any]]) -> str:
+def named(name: str, metrics: list[dict[str, Any]]) -> str:
+    """Return a name that none of the metrics has yet."""
     taken = {metric["name"] for metric in metrics}
     found, number = name, 1
     while found in taken:
@@ -422,6 +424,10 @@ def _why(given: list[Answer], others: list[Answer] | None, place: int) -> str:
 
 def _alone(scorer: Scorer) -> Ask:
     return lambda cases, _: scorer.score(cases)
+
+
+def _whole(value: Any) -> Any:
+    return whole(value) if isinstance(value, str) else value
 
 
 def _flat(value: Any) -> Any:

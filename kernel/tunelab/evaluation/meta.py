@@ -59,6 +59,7 @@ def run(spec: EvaluateSpec, context: Context) -> tuple[list[dict[str, Any]], dic
                 steps.tell(label, len(scores))
         finally:
             scorer.close()
+        name = evaluate.named(definition.name, metrics)
         people = [float(row.row["label"]) for row in rows]
         way = ("pairwise" if judge.pairwise else "each by itself") if is_pairs else "rating"
         way += f", {judge.scoring}" if not judge.pairwise else ""
@@ -68,10 +69,10 @@ def run(spec: EvaluateSpec, context: Context) -> tuple[list[dict[str, Any]], dic
             if is_pairs
             else agreement_of_ratings(rows, scores, people, definition, spec.seed)
         )
-        told.append({"metric": definition.name, "judge": judge.model, "way": way} | found)
-        lines += _lines(judge.model, definition.name, rows, scores, people)
+        told.append({"metric": name, "judge": judge.model, "way": way} | found)
+        lines += _lines(judge.model, name, rows, scores, people)
         fixed = {"low": None, "high": None, "labels": None, "pairwise": False}
-        metrics.append({"name": definition.name, "label": label} | fixed)
+        metrics.append({"name": name, "label": label} | fixed)
     notes = [{"code": "judge", "message": sentence(row)} for row in told]
     for note in notes:
         context.say(note["message"])

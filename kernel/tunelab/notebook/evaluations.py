@@ -122,15 +122,9 @@ class EvaluationDesk:
 
     def _overrules(self) -> dict[Key, float]:
         """Return the scores that people gave in place of others; the last word of each."""
-        try:
-            lines = (self.results / OVERRULES).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        last: dict[Key, float | None] = {}
-        for line in lines:
-            told = json.loads(line)
-            last[told["id"], told["model"], told["metric"]] = told["score"]
-        return {key: score for key, score in last.items() if score is not None}
+        from tunelab.evaluation.results import overruled
+
+        return overruled(self.results)
 
     def _open(self) -> Records:
         """Return the records, read anew where their file has changed; whoever asks is told what else has."""

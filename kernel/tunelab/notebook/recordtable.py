@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunelab.errors import JobError
-from tunelab.evaluation.compare import EQUAL_WITHIN
+from tunelab.evaluation.compare import EQUAL_WITHIN, outcomes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,11 +292,10 @@ class _Metric:
         #: By how much a score is above the baseline's, which has what is left of a verdict on both; NaN where one of
         #: them is missing, and for the baseline itself.
         self.differences = scores - (1 - scores if metric.get("pairwise") else scores[:, :1])
-        equal_within = metric.get("equal_within") or EQUAL_WITHIN
-        self.differences[np.abs(self.differences) <= equal_within] = 0.0
         self.differences[:, 0] = np.nan
         missing = np.isnan(np.where(np.arange(scores.shape[1]) == 0, scores, self.differences))
-        self.outcomes = np.where(missing, OUTCOMES.index("unscored"), np.nan_to_num(np.sign(self.differences)) + 1)
+        signs = np.nan_to_num(outcomes(self.differences, metric.get("equal_within") or EQUAL_WITHIN))
+        self.outcomes = np.where(missing, OUTCOMES.index("unscored"), signs + 1)
         self.outcomes[:, 0] = np.where(missing[:, 0], OUTCOMES.index("unscored"), OUTCOMES.index(None))
 
 

@@ -200,7 +200,9 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
           <button
             type="button"
             aria-label={`Take back the score of ${plainText(name)}`}
-            onClick={() => {
+            onClick={event => {
+              // The button goes; the focus must not go with it.
+              event.currentTarget.form?.querySelector<HTMLElement>('select, input')?.focus();
               give(null);
             }}
           >
