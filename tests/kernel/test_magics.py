@@ -18,8 +18,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import tunelab as tl
 from tunelab.jobs import manager
-from tunelab.registry import index
+from tunelab.registry import index, prompts
 from tunelab.spec import CustomizeSpec
+from tunelab.spec.evaluate import EvaluateSpec
 from tunelab.spec.hyperparameters import catalog
 
 ROWS = [{"prompt": f"Question {n}?", "chosen": f"Good, {n}.", "rejected": f"Bad, {n}."} for n in range(1, 13)]
@@ -264,6 +265,48 @@ COMPLETED = {
     "section's key in braces": ("%%customize\nadapter: {r: 8, ty", {"pe: "}),
     "section's choice in braces": ("%%customize\nadapter: {type: f", {"ull"}),
     "key after a section": ("%%customize\nadapter:\n  r: 8\nke", {"ep: "}),
+    "reward in a list": ("%%customize\nreward:\n  - leng", {"th"}),
+    "baseline": ("%evaluate smol", {"lm2-135m"}),
+    "second model": ("%evaluate smollm2-135m cha", {"tty", "tty@1", "tty@2"}),
+    "evaluation, assigned": ("job = %evaluate chatty --jud", {"ge"}),
+    "evaluation's options not given yet": (
+        "%evaluate chatty --data a --metric b --",
+        {"name", "judge", "metric", "base-url", "pairwise", "scorer", "benchmark", "meta", "predictions", "limit"}
+        | {"set", "wait"},
+    ),
+    "no model after options": ("%evaluate chatty --pairwise cha", set()),
+    "evaluation's dataset": ("%evaluate chatty --data hum", {"an-like", "an-like@1"}),
+    "judge": ("%evaluate chatty --judge smol", {"lm2-135m"}),
+    "built-in metric": ("%evaluate chatty --metric help", {"fulness"}),
+    "metric of one's own": ("%evaluate chatty -m war", {"m", "m@1", "m@2"}),
+    "scorer preset": ("%evaluate chatty --scorer reg", {"ex"}),
+    "scorer function": ("%evaluate chatty --scorer scor", {"e_of_mine"}),
+    "no reward prompt as scorer": ("%evaluate chatty --scorer helpf", set()),
+    "benchmark": ("%evaluate chatty --benchmark gsm", {"8k"}),
+    "predictions": ("%evaluate chatty --predictions pai", {"rs.jsonl"}),
+    "predictions of a model": ("%evaluate a b --predictions b=pai", {"rs.jsonl"}),
+    "evaluation's dotted path": ("%evaluate chatty --set generation.temp", {"erature="}),
+    "evaluation's choice": ("%evaluate chatty --set judge.scoring=", {"expectation", "mode"}),
+    "evaluation's key": ("%%evaluate\nmeth", {"od: "}),
+    "evaluation's section": ("%%evaluate\ngen", {"eration:"}),
+    "method": ("%%evaluate\nmethod: ", {"judge", "scorer", "benchmark", "meta"}),
+    "models in brackets": ("%%evaluate\nmodels: [smollm2-135m, cha", {"tty", "tty@1", "tty@2"}),
+    "models in lines": ("%%evaluate\nmodels:\n  - smollm2-135m\n  - cha", {"tty", "tty@1", "tty@2"}),
+    "models in lines without indent": ("%%evaluate\nmodels:\n- cha", {"tty", "tty@1", "tty@2"}),
+    "endpoint's key": ("%%evaluate\nmodels:\n  - {name: big, base", {"_url: "}),
+    "evaluation's dataset in a cell": ("%%evaluate\ndataset: fra", {"me"}),
+    "judge's key": ("%%evaluate\njudge:\n  pair", {"wise: "}),
+    "judge's model": ("%%evaluate\njudge: {model: smol", {"lm2-135m"}),
+    "judge's choice": ("%%evaluate\njudge:\n  scoring: m", {"ode"}),
+    "metrics in brackets": ("%%evaluate\njudge: {model: a, metrics: [helpfulness, coh", {"erence"}),
+    "metrics in lines": ("%%evaluate\njudge:\n  model: a\n  metrics:\n    - coh", {"erence"}),
+    "scorer in a cell": ("%%evaluate\nscorer: scor", {"e_of_mine"}),
+    "scorer's key": ("%%evaluate\nscorer:\n  - {pre", {"set: "}),
+    "scorer's preset": ("%%evaluate\nscorer:\n  - preset: num", {"ber"}),
+    "benchmark's key": ("%%evaluate\nbenchmark:\n  num", {"_fewshot: "}),
+    "benchmark's tasks": ("%%evaluate\nbenchmark: {tasks: [gsm", {"8k"}),
+    "benchmark's rows": ("%%evaluate\nbenchmark:\n  data: pai", {"rs.jsonl"}),
+    "generation's key": ("%%evaluate\ngeneration: {max", {"_new_tokens: "}),
 }
 
 
@@ -272,16 +315,20 @@ def test_completion(shell: InteractiveShell, workspace: Path, text: str, added: 
     tl.Dataset.create("human-like", ROWS)
     for version in (1, 2):
         index.add(index.Entry("chatty", version, "job", "run", "m", "dpo", "d@1", "lora", "/nowhere", "2025-01-01"))
+        prompts.add(prompts.Entry("warm", version, "instructions: …", "2025-01-01"), "metric")
     Path("models").mkdir()
     Path("models/deep.parquet").touch()
     Path("pairs.txt").touch()
     shell.user_ns.update({"frame": pd.DataFrame(ROWS), "fraction": 0.5, "rows_of_mine": ROWS, "rows_of_none": [1]})
+    shell.run_cell("def score_of_mine(prediction):\n    return 1.0")
     assert completed(shell, text) == {text + ending for ending in added}
 
 
 def test_the_body_offers_every_key_and_every_hyperparameter(shell: InteractiveShell) -> None:
     keys = {text.removeprefix("%%customize\n").rstrip(": ") for text in completed(shell, "%%customize\n")}
     assert keys == set(CustomizeSpec.model_fields)
+    evaluated = {text.removeprefix("%%evaluate\n").rstrip(": ") for text in completed(shell, "%%evaluate\n")}
+    assert evaluated == set(EvaluateSpec.model_fields)
     body = "%%customize\ntechnique: dpo\nhyperparameters:\n  "
     assert {text.removeprefix(body).rstrip(": ") for text in completed(shell, body)} == set(catalog("dpo"))
 

@@ -595,6 +595,10 @@ describe('the table of records', () => {
       fireEvent.scroll(table());
     });
     expect(asked(model).at(-1)).toMatchObject({ offset: 50, count: 50 });
+    // Others are asked for from their top, and nothing else of them.
+    const before = asked(model).length;
+    fireEvent.click(button(/^Improved/));
+    expect(asked(model).slice(before)).toMatchObject([{ filter: 'improved', offset: 0 }]);
   });
 
   test('is gone through by arrows, with one stop of Tab', () => {

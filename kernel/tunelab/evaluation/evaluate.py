@@ -375,18 +375,24 @@ def _warnings(context: Context, count: int) -> list[dict[str, str]]:
 
 
 def _cost(name: str, given: list[Answer], seconds: float) -> dict[str, Any]:
+    """Return what an answer takes: means of seconds, tokens and cost; `total_cost` is of all, `seconds` of the step."""
     there = [one for one in given if one.status == "scored"]
     priced = [one.cost for one in there if one.cost is not None]
     return {
         "model": name,
         "answers": len(there),
         "failed": len(given) - len(there),
-        "latency_s": sum(one.latency_s for one in there) / len(there) if there else None,
-        "tokens_in": sum(one.tokens_in for one in there),
-        "tokens_out": sum(one.tokens_out for one in there),
-        "cost": sum(priced) if priced else None,
+        "latency_s": _mean([one.latency_s for one in there]),
+        "tokens_in": _mean([one.tokens_in for one in there]),
+        "tokens_out": _mean([one.tokens_out for one in there]),
+        "cost": _mean(priced),
+        "total_cost": sum(priced) if priced else None,
         "seconds": seconds,
     }
+
+
+def _mean(values: list[Any]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _metric(name: str, label: str, definition: MetricDefinition, pairwise: bool, expects: bool) -> dict[str, Any]:

@@ -44,6 +44,7 @@ export function EvaluationTable(props: EvaluationTableProps) {
   const [active, setActive] = useState(start ?? 0);
   const focusNext = useRef(false);
   const lastAsked = useRef(0);
+  const askedFor = useRef('');
 
   const total = pages.total ?? expected;
   const isBusy = !pages.isOf(query);
@@ -73,14 +74,17 @@ export function EvaluationTable(props: EvaluationTableProps) {
 
   const arrived = pages.version();
   useEffect(() => {
+    // What is asked for anew is shown from its top, or from the record that was open, before the table is there.
+    const first = askedFor.current === key ? from : (start ?? 0);
     const ask = () => {
-      lastAsked.current = from;
-      const question = pages.ask(query, state.version, from, to);
+      askedFor.current = key;
+      lastAsked.current = first;
+      const question = pages.ask(query, state.version, first, first + to - from);
       if (question) {
         model.send(question);
       }
     };
-    if (Math.abs(from - lastAsked.current) <= 2 * PAGE) {
+    if (askedFor.current !== key || Math.abs(first - lastAsked.current) <= 2 * PAGE) {
       ask();
       return undefined;
     }
@@ -88,7 +92,7 @@ export function EvaluationTable(props: EvaluationTableProps) {
     return () => {
       clearTimeout(timer);
     };
-  }, [model, pages, query, state.version, from, to, arrived]);
+  }, [model, pages, query, key, state.version, start, from, to, arrived]);
 
   useEffect(() => {
     if (!scroller) {
@@ -177,6 +181,9 @@ export function EvaluationTable(props: EvaluationTableProps) {
   ];
   return (
     <>
+      <p className={isCounted || total === 0 ? 'tunelab-subject tunelab-results-none' : 'tunelab-hidden'} role="status">
+        {isBusy ? 'Reading the records…' : total === 0 ? 'No record is such.' : count(total, 'record')}
+      </p>
       <div
         ref={setScroller}
         className="tunelab-records"
@@ -217,9 +224,6 @@ export function EvaluationTable(props: EvaluationTableProps) {
           ))}
         </div>
       </div>
-      <p className={isCounted || total === 0 ? 'tunelab-subject tunelab-results-none' : 'tunelab-hidden'} role="status">
-        {isBusy ? 'Reading the records…' : total === 0 ? 'No record is such.' : count(total, 'record')}
-      </p>
     </>
   );
 }
