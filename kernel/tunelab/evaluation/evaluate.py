@@ -254,9 +254,10 @@ class _Evaluation:
                 "note": verdict.note,
                 "against": against,
                 "flipped": verdict.flipped,
-                "latency_s": one.latency_s,
-                "tokens_in": one.tokens_in,
-                "tokens_out": one.tokens_out,
+                # Of answers that were made elsewhere nobody knows what they took.
+                "latency_s": math.nan if model in self.elsewhere else one.latency_s,
+                "tokens_in": math.nan if model in self.elsewhere else one.tokens_in,
+                "tokens_out": math.nan if model in self.elsewhere else one.tokens_out,
                 "cost": math.nan if one.cost is None else one.cost,
                 "cut": one.cut,
             }

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mlflow import MlflowClient
@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tunelab import workspace
-from tunelab.errors import Error
+from tunelab.errors import Error, SpecError
 from tunelab.registry import prompts as index
 from tunelab.registry import store
 from tunelab.registry.prompts import Kind
@@ -50,7 +50,7 @@ def ensure(client: MlflowClient, name: str, template: str, kind: Kind = "reward"
     # Two jobs that begin together would both make it.
     with workspace.current().lock("mlflow-prompts"):
         for version in _versions(client, full_name(name, kind)):
-            if version.template == template:
+            if _is_same(version.template, template, name, kind):
                 return int(version.version)
         return int(client.register_prompt(full_name(name, kind), template, tags={"tunelab.kind": kind}).version)
 
@@ -65,19 +65,31 @@ def link(client: MlflowClient, run_id: str, used: Iterable[tuple[str, int]], kin
     client.set_tag(run_id, LINKED, json.dumps(linked))
 
 
-def rebuild_index(kind: Kind = "reward") -> dict[str, int]:
-    """Write the workspace's index of a kind anew from MLflow, and return how many versions there are."""
+def rebuild_index(kind: Kind = "reward") -> dict[str, Any]:
+    """Write the workspace's index of a kind anew from MLflow.
+
+    Returns
+    -------
+    dict
+        ``versions``, how many there are now, and where some of MLflow's are not among them ``left_out``, which and why.
+    """
     client = store.client()
     prefix = full_name("", kind)
-    found = []
-    for prompt in client.search_prompts(f"name LIKE '{prefix}%'"):
+    found, left_out = [], []
+    for prompt in _pages(client.search_prompts, f"name LIKE '{prefix}%'"):
+        name = prompt.name.removeprefix(prefix)
         for version in _versions(client, prompt.name):
+            if kind == "metric":
+                try:
+                    index.metric_from_text(name, version.template)
+                except SpecError as error:
+                    left_out.append(f"{prompt.name}, version {version.version}: {error}")
+                    continue
             at = version.creation_timestamp or 0
             created = dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="seconds")
-            name = prompt.name.removeprefix(prefix)
             found.append(index.Entry(name, int(version.version), version.template, created))
     index.replace(found, kind)
-    return {"versions": len(found)}
+    return {"versions": len(found)} | ({"left_out": left_out} if left_out else {})
 
 
 def full_name(name: str, kind: Kind) -> str:
@@ -85,19 +97,34 @@ def full_name(name: str, kind: Kind) -> str:
     return f"tunelab.{kind}.{name}"
 
 
+def _is_same(kept: str, template: str, name: str, kind: Kind) -> bool:
+    """Whether two texts are one version: of metrics, whether they say the same, however it is written."""
+    if kept == template or kind == "reward":
+        return kept == template
+    try:
+        return index.metric_from_text(name, kept) == index.metric_from_text(name, template)
+    except SpecError:
+        return False
+
+
 def _versions(client: MlflowClient, name: str) -> list[Any]:
     """Return the versions of a prompt that are texts, the oldest first."""
-    found: list[Any] = []
-    token = None
     try:
-        while True:
-            page = client.search_prompt_versions(name, page_token=token)
-            found += page
-            if not (token := page.token):
-                break
+        found = _pages(client.search_prompt_versions, name)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise
+        return []
     # MLflow's own pages also make prompts that are conversations.
     texts = [version for version in found if isinstance(version.template, str)]
     return sorted(texts, key=lambda version: int(version.version))
+
+
+def _pages(search: Callable[..., Any], of: str) -> list[Any]:
+    """Return all that a search finds, which MLflow tells by pages."""
+    page = search(of)
+    found = list(page)
+    while page.token:
+        page = search(of, page_token=page.token)
+        found += page
+    return found

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
 from tunelab import workspace
-from tunelab.errors import Error
+from tunelab.errors import Error, SpecError
+from tunelab.spec import faults
+from tunelab.spec.metrics import MetricDefinition
 
 #: What a text is for; MLflow's names begin with ``tunelab.KIND.``.
 Kind = Literal["reward", "metric"]
@@ -45,7 +49,40 @@ def metric_text(definition: dict[str, Any]) -> str:
     """Return a metric's definition as the text that MLflow keeps: YAML of the instructions and the scale."""
     ratings = [{key: value for key, value in one.items() if value is not None} for one in definition["rating_scale"]]
     told = {"instructions": definition["instructions"], "rating_scale": ratings}
-    return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=1000))
+    # Never folded: MLflow marks placeholders, which have to stay in one line.
+    return str(yaml.dump(told, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize))
+
+
+def metric_from_text(name: str, text: str) -> MetricDefinition:
+    """Return the definition that `metric_text` wrote.
+
+    Raises
+    ------
+    SpecError
+        If the text is none, as one may be that was written in MLflow's pages.
+    """
+    try:
+        told = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SpecError(f"The metric '{name}' is no YAML: {getattr(error, 'problem', None) or error}.") from error
+    if not isinstance(told, dict):
+        raise SpecError(f"The metric '{name}' is no mapping with instructions and rating_scale.")
+    return metric_definition({**told, "name": name})
+
+
+def metric_definition(told: dict[str, Any]) -> MetricDefinition:
+    """Validate what a metric is told to be.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be one; one line, the first fault.
+    """
+    try:
+        return MetricDefinition.model_validate(told)
+    except ValidationError as error:
+        said = faults.sentence(error, MetricDefinition).replace(" in the spec.", ".")
+        raise SpecError(f"The metric {told['name']!r:.120}: {said[:1].lower()}{said[1:]}") from error
 
 
 def entries(kind: Kind = "reward") -> list[Entry]:
@@ -87,3 +124,17 @@ def _read(kind: Kind) -> list[dict[str, Any]]:
             f"The index of {what} {path} cannot be read ({error}). Write it anew from MLflow: {remedy}."
         ) from error
     return loaded
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are, so that they are read in MLflow's pages."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    # PyYAML writes Unicode's line breaks as they are and reads them as others, but for those it escapes.
+    has_others = any(found in text for found in ("\r", "\x85", "\u2028", "\u2029"))
+    style = '"' if has_others else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

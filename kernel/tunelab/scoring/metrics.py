@@ -1,6 +1,7 @@
 """Metrics by which a judge scores answers, kept as versions; some are built in.
 
-Every scale runs from the worst to the best rating, so that more is better by every metric.
+Every scale runs from the worst to the best rating, so that more is better by every metric: by ``harmfulness`` the most
+harmful answer has the lowest score, and by ``refusal`` the one that refuses.
 """
 
 from __future__ import annotations
@@ -10,24 +11,23 @@ import html
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from tunelab import task
 from tunelab.errors import SpecError, did_you_mean, listing
 from tunelab.registry import prompts as index
-from tunelab.spec import faults
 from tunelab.spec.metrics import MetricDefinition
 from tunelab.tables import table
 
-#: What SageMaker and Bedrock call a metric of one's own.
-_DEFINITION = "customMetricDefinition"
+#: What SageMaker and Bedrock call a metric of one's own, and where Bedrock's jobs have several.
+_DEFINITION, _CONFIG, _SEVERAL = "customMetricDefinition", "customMetricConfig", "customMetrics"
+#: A text in MLflow is not longer, in characters.
+_LONGEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,20 @@ class Metric:
         --------
         >>> tl.Metric.create("warm", "Is this warm? {{prompt}} {{prediction}}", ["not at all", "somewhat", "very"])
         """
-        definition = _valid({"name": name, "instructions": instructions, "rating_scale": _scale(rating_scale)})
+        definition = index.metric_definition({
+            "name": name, "instructions": instructions, "rating_scale": rating_scale,
+        })  # fmt: skip
         if (builtin := _builtin().get(name)) is not None:
             if builtin == definition:
                 return Metric(builtin, 1)
             raise SpecError(f"The metric '{name}' is built in; give yours another name.")
-        text = as_text(definition)
+        text = index.metric_text(definition.model_dump())
+        if len(text) > _LONGEST:
+            raise SpecError(
+                f"The metric '{name}' has {len(text):,} characters with its scale; {_LONGEST:,} are the most."
+            )
         for kept in _kept(name):
-            if as_text(kept.definition) == text:
+            if kept.definition == definition:
                 return kept
         version = task.run(
             "tunelab.registry.prompt_store:register",
@@ -114,39 +120,58 @@ class Metric:
         raise SpecError(f"The metric '{name}' has no version {version}; it has {has}.")
 
     @staticmethod
-    def load(source: str | Path | Mapping[str, Any]) -> Metric:
+    def load(source: str | Path | Mapping[str, Any] | Sequence[Any], name: str | None = None) -> Metric:
         """Keep a metric that is written as SageMaker and Bedrock have it, and return it.
 
         Parameters
         ----------
         source
-            A JSON file, or what it holds: ``{"customMetricDefinition": {"name", "instructions", "ratingScale":
-            [{"definition", "value": {"floatValue": 1}}, …]}}``. Values may be ``stringValue``: the scale is of words
-            then, which count 0, 1, 2 … in their order. Spaces in the name become ``_``.
+            A JSON file, its text, or what it holds: ``{"customMetricDefinition": {"name", "instructions",
+            "ratingScale": [{"definition", "value": {"floatValue": 1}}, …]}}``, a list of such, or the whole
+            ``customMetricConfig`` of an evaluation job. Values may be ``stringValue``: the scale is of words then,
+            which count 0, 1, 2 … in their order, from the worst to the best. Spaces in the name become ``_``.
+        name
+            Which one, where there are several.
 
         Raises
         ------
         SpecError
-            If it is no such metric.
+            If it is no such metric; the message names the key, and ratings count from 1.
         """
         where, given = _json(source)
-        found = given.get(_DEFINITION, given)
-        if not isinstance(found, Mapping):
-            raise SpecError(f"{where}: {_DEFINITION} is no mapping.")
-        known = {"name", "instructions", "ratingScale", "rating_scale"}
-        if unknown := sorted(set(found) - known):
-            raise SpecError(f"{where}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], known)}")
+        where, found = _one_of(where, _definitions(where, given), name)
         for key in ("name", "instructions"):
             if not isinstance(found.get(key), str):
-                raise SpecError(f"{where}: '{key}' is missing, or no text.")
-        scale = found.get("ratingScale", found.get("rating_scale"))
+                raise SpecError(f"{where}: {key}: it is {'no text' if key in found else 'missing'}.")
+        known = {"name", "instructions", "ratingScale"}
+        if unknown := sorted(set(found) - known):
+            hint = did_you_mean(unknown[0], known) or f" Its keys are {listing(known)}."
+            raise SpecError(f"{where}: unknown key '{unknown[0]}'.{hint}")
+        scale = found.get("ratingScale")
         if not isinstance(scale, list):
-            raise SpecError(f"{where}: 'ratingScale' is missing, or no list; a metric here has a scale.")
-        ratings = [_rating(item, number, where) for number, item in enumerate(scale, 1)]
-        if len({"value" in rating for rating in ratings}) > 1:
-            raise SpecError(f"{where}: ratingScale has numbers and words for values; give one kind.")
-        name = re.sub(r"\s+", "_", found["name"].strip())
-        return Metric.create(name, found["instructions"], ratings)
+            raise SpecError(
+                f"{where}: ratingScale: it is {'no list' if scale is not None else 'missing'}; Bedrock may do without, "
+                "and a metric here is a score on a scale."
+            )
+        ratings = [_rating(item, f"{where}: ratingScale.{number}") for number, item in enumerate(scale, 1)]
+        first = ["value" in rating for rating in ratings]
+        if len(set(first)) > 1:
+            odd = first.index(not first[0]) + 1
+            raise SpecError(
+                f"{where}: ratingScale.{odd}.value: it is a {'word' if first[0] else 'number'}, and the ratings before "
+                "have the other kind; give all of them one kind."
+            )
+        metric = Metric.create(_name(found["name"]), found["instructions"], ratings)
+        if metric.name != found["name"]:
+            warnings.warn(f"The metric {found['name']!r} is called '{metric.name}' here.", stacklevel=2)
+        if metric.definition.is_categorical:
+            counts = ", ".join(f"'{word}' {value:g}" for word, value in metric.definition.scale.items())
+            warnings.warn(
+                f"The ratings of '{metric.name}' count in their order: {counts}. If the best is not the last, turn the "
+                "ratingScale round.",
+                stacklevel=2,
+            )
+        return metric
 
     def text(self, prompt: str, prediction: str, ground_truth: str | None = None, reasoning: bool = False) -> str:
         """Return what a judge reads of an answer: to look at, or to teach a judge by.
@@ -161,7 +186,11 @@ class Metric:
         return Texts(self.definition, form).one(Case(prompt, prediction, {"ground_truth": ground_truth}))
 
     def to_json(self) -> str:
-        """Return the metric as SageMaker and Bedrock take it."""
+        """Return the metric as SageMaker and Bedrock take it.
+
+        Bedrock's limits are narrower than those here, and it alone refuses what is beyond them: names of 63 characters,
+        instructions of 5,000, and scales of 10 ratings whose definitions have 100.
+        """
         ratings = [
             {
                 "definition": one.definition,
@@ -222,7 +251,9 @@ def metrics(refresh: bool = False) -> Metrics:
     With `refresh`, the workspace's index is first written anew from MLflow.
     """
     if refresh:
-        task.run("tunelab.registry.prompt_store:rebuild_index", {"kind": "metric"}, show="Reading MLflow")
+        done = task.run("tunelab.registry.prompt_store:rebuild_index", {"kind": "metric"}, show="Reading MLflow")
+        for why in done.get("left_out", []):
+            warnings.warn(f"MLflow has a text that is no metric, and it is left out: {why}", stacklevel=2)
     return Metrics([metric for name in names() for metric in _kept(name)])
 
 
@@ -231,82 +262,113 @@ def names() -> list[str]:
     return list(dict.fromkeys([*_builtin(), *index.names("metric")]))
 
 
-def as_text(definition: MetricDefinition) -> str:
-    """Return a definition as the text that MLflow keeps."""
-    return index.metric_text(definition.model_dump())
-
-
-def _from_text(name: str, text: str) -> MetricDefinition:
-    loaded = yaml.safe_load(text)
-    return _valid({"name": name, **loaded} if isinstance(loaded, dict) else {"name": name})
-
-
 def _kept(name: str) -> list[Metric]:
     if (builtin := _builtin().get(name)) is not None:
         return [Metric(builtin, 1)]
     return [
-        Metric(_from_text(one.name, one.template), one.version) for one in index.entries("metric") if one.name == name
+        Metric(index.metric_from_text(name, one.template), one.version)
+        for one in index.entries("metric")
+        if one.name == name
     ]
 
 
-def _valid(told: dict[str, Any]) -> MetricDefinition:
-    try:
-        return MetricDefinition.model_validate(told)
-    except ValidationError as error:
-        said = faults.sentence(error, MetricDefinition)
-        raise SpecError(f"The metric {told['name']!r}: {said[:1].lower()}{said[1:]}") from error
-
-
-def _scale(given: Any) -> Any:
-    if isinstance(given, Mapping):
-        return [{"definition": word, "value": value} for word, value in given.items()]
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return [{"definition": one} if isinstance(one, str) else one for one in given]
-    return given
-
-
-def _rating(item: Any, number: int, where: str) -> dict[str, Any]:
-    at = f"{where}: ratingScale, rating {number}"
-    if not isinstance(item, Mapping) or not isinstance(item.get("definition"), str):
-        raise SpecError(f"{at} has no 'definition'.")
-    value = item.get("value")
-    if isinstance(value, Mapping):
-        if set(value) == {"floatValue"}:
-            value = value["floatValue"]
-        elif set(value) == {"stringValue"}:
-            # The word that the judge says; what it means may say more.
-            word = str(value["stringValue"])
-            meant = item["definition"]
-            return {"definition": word if word.casefold() in meant.casefold() or not meant else f"{word}: {meant}"}
-        else:
-            raise SpecError(f"{at}: 'value' has floatValue or stringValue, and one of them.")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise SpecError(f"{at}: its value is no number.")
-    return {"definition": item["definition"], "value": value}
-
-
-def _json(source: str | Path | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(source, Mapping):
+def _json(source: Any) -> tuple[str, Any]:
+    """Return what to call a source in what is said of it, and what it holds."""
+    if isinstance(source, (Mapping, list, tuple)):
         return "The metric", source
-    path = Path(os.path.expanduser(source))
-    if not path.is_file():
-        raise SpecError(f"There is no file {path}.")
+    if not isinstance(source, (str, Path)):
+        raise SpecError(f"A metric is loaded from a JSON file or from what it holds, and got {type(source).__name__}.")
+    if isinstance(source, str) and source.lstrip().startswith(("{", "[")):
+        where, text = "The metric", source
+    else:
+        where = os.path.expanduser(source)
+        if not os.path.isfile(where):
+            raise SpecError(f"There is no file {where if len(where) <= 120 else f'{where[:120]}…'}.")
+        try:
+            text = Path(where).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{where} is not UTF-8 text.") from error
+        except OSError as error:
+            raise SpecError(f"{where} cannot be read: {error.strerror}.") from error
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path} is not UTF-8 text.") from error
-    except ValueError as error:
-        raise SpecError(f"{path} is no JSON: {error}.") from error
-    if isinstance(given, list) and len(given) == 1:
-        given = given[0]
-    if not isinstance(given, Mapping):
-        raise SpecError(f"{path} holds no metric: it has to be one mapping with '{_DEFINITION}'.")
-    return path.name, given
+        return where, json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{where} is no JSON: {error}.") from error
+
+
+def _definitions(where: str, given: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the definitions that there are, with the place of each."""
+    if isinstance(given, Mapping):
+        for key in (_CONFIG, _SEVERAL, _DEFINITION):
+            if key in given:
+                return _definitions(f"{where}: {key}", given[key])
+        return [(where, given)]
+    if isinstance(given, (list, tuple)):
+        at = [f"{where}.{number}" if len(given) > 1 else where for number in range(1, len(given) + 1)]
+        return [one for place, item in zip(at, given, strict=True) for one in _definitions(place, item)]
+    raise SpecError(f"{where}: it is no mapping; a metric is written {{'{_DEFINITION}': {{…}}}}.")
+
+
+def _one_of(where: str, found: list[tuple[str, Mapping[str, Any]]], name: str | None) -> tuple[str, Mapping[str, Any]]:
+    named = [one for one in found if name is None or one[1].get("name") == name]
+    if len(named) == 1:
+        return named[0]
+    there = [str(one.get("name")) for _, one in found]
+    if name is not None and not named:
+        raise SpecError(
+            f"{where} has no metric '{name}'.{did_you_mean(name, there)} It has {listing(there) or 'none'}."
+        )
+    if not found:
+        raise SpecError(f"{where} holds no metric.")
+    raise SpecError(f"{where} holds {len(named)} metrics; say which one by name=…: {listing(there)}.")
+
+
+def _name(given: str) -> str:
+    """Return a name that Bedrock takes as one that is taken here: it also has dots, and digits at the beginning."""
+    plain = re.sub(r"[\s.]+", "_", given.strip())
+    return f"metric_{plain}" if plain[:1].isdigit() else plain
+
+
+def _rating(item: Any, where: str) -> dict[str, Any]:
+    keys = ("definition", "value")
+    if not isinstance(item, Mapping):
+        raise SpecError(f"{where}: it is no mapping with definition and value.")
+    if unknown := sorted(map(str, set(item) - {*keys})):
+        raise SpecError(f"{where}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], keys)}")
+    for key in keys:
+        if key not in item:
+            raise SpecError(f"{where}.{key}: it is missing.")
+    meant, value = item["definition"], item["value"]
+    if not isinstance(meant, str):
+        raise SpecError(f"{where}.definition: it is no text (got {meant!r}).")
+    if isinstance(value, Mapping):
+        if set(value) not in ({"floatValue"}, {"stringValue"}):
+            raise SpecError(f"{where}.value: it has either floatValue or stringValue.")
+        ((kind, value),) = value.items()
+        where = f"{where}.value.{kind}"
+        if kind == "stringValue":
+            if not isinstance(value, str):
+                raise SpecError(f"{where}: it is no text (got {value!r}).")
+            return {"definition": _word(value, meant)}
+    else:
+        where = f"{where}.value"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise SpecError(f"{where}: it is no number (got {value!r}).")
+    return {"definition": meant, "value": value}
+
+
+def _word(word: str, meant: str) -> str:
+    """Return what a judge replies for a rating of words: the word, with what it means where that says more."""
+    plain, longer = word.strip().casefold(), meant.strip().casefold()
+    if longer in ("", plain):
+        return word
+    return meant if re.match(rf"{re.escape(plain)}\b", longer) else f"{word}: {meant}"
 
 
 @cache
 def _builtin() -> dict[str, MetricDefinition]:
     folder = Path(__file__).parent / "builtin_metrics"
     return {
-        path.stem: _from_text(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))
+        path.stem: index.metric_from_text(path.stem, path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.yaml"))
     }

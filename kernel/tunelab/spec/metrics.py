@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tunelab.errors import did_you_mean
 
 #: What the instructions may name; one of the first two at least is the answer that is judged.
 PLACEHOLDERS = ("prompt", "prediction", "ground_truth")
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-MetricName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")]
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 
 class Rating(BaseModel):
@@ -23,6 +26,32 @@ class Rating(BaseModel):
     value: float | None = Field(
         None, description="the number that stands for it; a scale without numbers counts 0, 1, 2 … in its order"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_word(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"definition": given}
+        if isinstance(given.get("definition") if isinstance(given, Mapping) else given, bool):
+            raise ValueError("a rating is a text; in YAML, no, yes, off and on are texts only in quotes")
+        if not isinstance(given, (Mapping, Rating)):
+            raise ValueError("a rating is a definition such as 'good', or a mapping with definition and value")
+        return given
+
+    @field_validator("definition")
+    @classmethod
+    def _says_something(cls, definition: str) -> str:
+        if not definition.strip():
+            raise ValueError("a definition says what an answer is like, and this one is blank")
+        return definition
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: Any) -> Any:
+        # Of a truth value or a text pydantic would make a number.
+        if isinstance(value, (bool, str)):
+            raise ValueError("a value is a number; a scale of words has definitions alone")
+        return value
 
     @field_validator("value")
     @classmethod
@@ -37,32 +66,65 @@ class MetricDefinition(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: MetricName
+    name: str
     instructions: str = Field(
         min_length=1, max_length=100_000, description="what the judge reads, with {{prompt}} and {{prediction}}"
     )
-    rating_scale: list[Rating] = Field(min_length=2, max_length=21, description="from the lowest to the highest")
+    rating_scale: list[Rating] = Field(
+        max_length=21, description="from the worst to the best: {definition: value}, definitions, or both as mappings"
+    )
 
-    @model_validator(mode="after")
-    def _can_be_used(self) -> MetricDefinition:
-        used = set(_PLACEHOLDER.findall(self.instructions))
-        if unknown := sorted(used - set(PLACEHOLDERS)):
+    @field_validator("name")
+    @classmethod
+    def _can_be_a_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
             raise ValueError(
-                f"the instructions name {{{{{unknown[0]}}}}}; there are {{{{prompt}}}}, {{{{prediction}}}} and "
-                "{{ground_truth}}"
+                "a metric's name has letters, digits, '_' and '-', begins with a letter, and is at most 100 long"
+            )
+        return name
+
+    @field_validator("instructions")
+    @classmethod
+    def _show_the_answer(cls, instructions: str) -> str:
+        used = set(_PLACEHOLDER.findall(instructions))
+        if unknown := sorted(used - set(PLACEHOLDERS)):
+            near = did_you_mean(unknown[0], PLACEHOLDERS)
+            raise ValueError(
+                f"they name {{{{{unknown[0]}}}}}, which there is not.{near} There are {{{{prompt}}}}, "
+                "{{prediction}} and {{ground_truth}}"
             )
         if "prediction" not in used:
-            raise ValueError("the instructions have no {{prediction}}: the judge would score without seeing the answer")
-        definitions = [rating.definition.strip().casefold() for rating in self.rating_scale]
-        if twice := next((one for one in definitions if definitions.count(one) > 1), None):
-            raise ValueError(f"the rating scale has '{twice}' twice")
-        given = [rating.value for rating in self.rating_scale]
-        if None in given and any(value is not None for value in given):
-            raise ValueError("the rating scale has values for some of its ratings only; give all of them one, or none")
-        values = [value for value in given if value is not None]
-        if twice_as := next((value for value in values if values.count(value) > 1), None):
-            raise ValueError(f"the rating scale has the value {twice_as:g} twice")
-        return self
+            near = "; placeholders have two braces" if "{prediction}" in instructions else ""
+            raise ValueError(f"they have no {{{{prediction}}}}: the judge would score without seeing the answer{near}")
+        return instructions
+
+    @field_validator("rating_scale", mode="before")
+    @classmethod
+    def _from_a_mapping(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return [{"definition": word, "value": value} for word, value in given.items()]
+        if not isinstance(given, (list, tuple)):
+            raise ValueError("a scale is {definition: value}, or a list of definitions from the worst to the best")
+        return list(given)
+
+    @field_validator("rating_scale")
+    @classmethod
+    def _tells_apart(cls, ratings: list[Rating]) -> list[Rating]:
+        if len(ratings) < 2:
+            raise ValueError(f"a scale has at least 2 ratings, and this one has {len(ratings)}")
+        # As replies are read: upper case and spaces do not count.
+        words = [" ".join(rating.definition.casefold().split()) for rating in ratings]
+        for place, word in enumerate(words):
+            if word in words[:place]:
+                raise ValueError(f"it has the definition '{word}' twice")
+        values = [rating.value for rating in ratings if rating.value is not None]
+        if values and len(values) < len(ratings):
+            raise ValueError("it has values for some of its ratings only; give all of them one, or none")
+        for place, value in enumerate(values):
+            if value in values[:place]:
+                raise ValueError(f"it has the value {value:g} twice, and values tell ratings apart")
+        # A scale is one and the same in whatever order its values are written.
+        return sorted(ratings, key=lambda rating: rating.value or 0.0)
 
     @property
     def is_categorical(self) -> bool:
@@ -71,7 +133,7 @@ class MetricDefinition(BaseModel):
 
     @property
     def scale(self) -> dict[str, float]:
-        """The definitions with their numbers."""
+        """The definitions with their numbers, from the worst to the best."""
         return {
             rating.definition: float(place) if rating.value is None else rating.value
             for place, rating in enumerate(self.rating_scale)

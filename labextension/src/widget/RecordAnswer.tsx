@@ -139,15 +139,18 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
     Number.isFinite(value) &&
     (metric.low === null || value >= metric.low) &&
     (metric.high === null || value <= metric.high);
+  const submit = () => {
+    if (isScore) {
+      give(value);
+      setDraft('');
+    }
+  };
   return (
     <form
       className="tunelab-overrule"
       onSubmit={event => {
         event.preventDefault();
-        if (isScore) {
-          give(value);
-          setDraft('');
-        }
+        submit();
       }}
     >
       <label>
@@ -183,6 +186,13 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
             placeholder={human === null ? rangeOf(metric) : formatNumber(human)}
             value={draft}
             aria-invalid={draft !== '' && !isScore}
+            onKeyDown={event => {
+              // A notebook takes the key for itself, so that no submit follows from it.
+              if (event.key === 'Enter') {
+                event.preventDefault();
+                submit();
+              }
+            }}
             onChange={event => {
               setDraft(event.target.value);
             }}
