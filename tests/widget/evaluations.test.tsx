@@ -166,6 +166,10 @@ describe('what is said of a comparison', () => {
     [summary(), '258 of 261 scored'],
     [summary({ scored: 260, unscored: 1 }), '260 of 261 scored · 258 on both sides'],
     [summary({ flipped: 12 }), '258 of 261 scored · 12 verdicts changed with the order and count as ties'],
+    [
+      summary({ reasons: { unparsed: 2, failed: 1 } }),
+      '258 of 261 scored · 2 times the reply could not be read · once no answer came'
+    ],
     [alone(), '258 of 261 scored']
   ])('what it covers', (row, expected) => {
     expect(coverage(row)).toBe(expected);

@@ -310,6 +310,9 @@ def _leave(context: Context, spec: EvaluateSpec, lines: list[dict[str, Any]], to
         if spec.method != "meta"
         for one in compare.summarize(frame[frame["metric"] == name], models, spec.seed, equal_within=equal_within)
     ]
+    for row in rows:
+        of = frame[(frame["metric"] == row["metric"]) & (frame["model"] == row["model"])]
+        row["reasons"] = of.loc[of["score"].isna(), "status"].value_counts().to_dict()
     notes = told.setdefault("notes", [])
     for row in rows:
         if row["needed"] is not None:

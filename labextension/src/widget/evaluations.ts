@@ -110,10 +110,24 @@ export function comparisonSentence(row: Comparison): string {
 }
 
 /** `258 of 261 scored`, with how many have a score on both sides where that is fewer. */
-export function coverage({ scored, unscored, pairs, baseline, flipped }: Comparison): string {
+export function coverage({
+  scored,
+  unscored,
+  pairs,
+  baseline,
+  flipped,
+  reasons = {}
+}: Comparison & Pick<SummaryRow, 'reasons'>): string {
   const said = [`${formatNumber(scored)} of ${formatNumber(scored + unscored)} scored`];
   if (baseline !== null && pairs !== scored) {
     said.push(`${formatNumber(pairs)} on both sides`);
+  }
+  for (const [status, count] of Object.entries(reasons)) {
+    said.push(
+      count === 1
+        ? `once ${WHY[status] ?? plainText(status)}`
+        : `${formatNumber(count)} times ${WHY[status] ?? plainText(status)}`
+    );
   }
   if (flipped > 0) {
     said.push(

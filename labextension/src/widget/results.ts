@@ -48,6 +48,8 @@ export type Outcome = 'improved' | 'equal' | 'degraded' | 'unscored';
 
 /** A comparison as the judge has it, with how many records each filter keeps, and as people have it. */
 export interface SummaryRow extends Comparison {
+  /** How many answers have no score, by the status that says why. */
+  readonly reasons?: Readonly<Record<string, number>>;
   readonly counts: Readonly<Record<RecordFilter, number>>;
   /** With people's scores in place of those that they overruled; null where none is. */
   readonly human_summary: Comparison | null;
