@@ -184,7 +184,8 @@ class Job:
             raise JobError(f"{self.id} is no evaluation; its figures are job.metrics(), its model {self.model}.")
         view = self.view()
         if not (self.folder.path / "results" / "summary.json").exists():
-            raise JobError(f"{self.id} has no results ({sentence(view)}). job.wait() waits for them.")
+            waits = "" if view.has_ended or view.state == "paused" else " job.wait() waits for them."
+            raise JobError(f"{self.id} has no results ({sentence(view)}).{waits}")
         from tunelab.evaluation.results import Result
 
         return Result.read(self.folder.path / "results")

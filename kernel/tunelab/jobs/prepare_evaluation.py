@@ -19,7 +19,7 @@ from tunelab.jobs import machine, prepare, rewarding
 from tunelab.models import find
 from tunelab.registry import index
 from tunelab.registry.prompts import metric_file
-from tunelab.spec.evaluate import EndpointModel, EvaluateSpec, Judge
+from tunelab.spec.evaluate import Benchmark, EndpointModel, EvaluateSpec, Judge
 from tunelab.spec.faults import KEY_IS
 from tunelab.spec.metrics import MetricDefinition
 from tunelab.spec.rewards import WANT_GROUND_TRUTH, Asked, FunctionReward, PresetReward
@@ -94,6 +94,7 @@ def prepare_evaluation(
             "models": models,
             "dataset": str(dataset) if dataset is not None else None,
             "judge": judge,
+            "benchmark": _absolute(spec.benchmark),
             "predictions": {renamed[model]: _file(place) for place, model in enumerate(spec.predictions or {})} or None,
             "compute": spec.compute.model_copy(
                 update={
@@ -308,6 +309,15 @@ def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, 
     """Return rows that people have judged: a prompt with two outputs, or one prediction, and a label."""
     dataset = labelled.dataset(spec.dataset if table is None else table, namespace, f"{name[:85]}-rows")
     return dataset, min(dataset.rows, spec.limit or dataset.rows)
+
+
+def _absolute(benchmark: Benchmark | None) -> Benchmark | None:
+    """Return a benchmark whose files are found from the job's folder too."""
+    if benchmark is None:
+        return None
+    given = {key: getattr(benchmark, key) for key in ("path", "data")}
+    found = {key: str(Path(os.path.expanduser(file)).absolute()) for key, file in given.items() if file is not None}
+    return benchmark.model_copy(update=found)
 
 
 def _check_benchmark(spec: EvaluateSpec) -> None:
