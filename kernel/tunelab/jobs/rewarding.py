@@ -48,24 +48,26 @@ def take(data: dict[str, Any], namespace: dict[str, Any] | None, key: str = "rew
     if given is None:
         return files
     several = isinstance(given, (list, tuple))
-    taken = [_part(part, data.get("technique"), namespace or {}, files) for part in (given if several else [given])]
+    taken = [
+        _part(part, data.get("technique"), namespace or {}, files, key) for part in (given if several else [given])
+    ]
     data[key] = taken if several else taken[0]
     return files
 
 
-def _part(part: Any, technique: Any, namespace: dict[str, Any], files: dict[str, Taken]) -> Any:
+def _part(part: Any, technique: Any, namespace: dict[str, Any], files: dict[str, Taken], key: str) -> Any:
     from tunelab.scoring import source
 
     if isinstance(part, str):
-        return _by_name(part, technique, namespace, files)
+        return _by_name(part, technique, namespace, files, key)
     if callable(part):
         found = source.capture(part, namespace)
         return _keep(found, found.name, files, {})
     if isinstance(part, dict) and (callable(inner := part.get("function")) or isinstance(inner, str)):
         rest = {key: value for key, value in part.items() if key != "function"}
-        found = _part(inner, "rlvr", namespace, files)
+        found = _part(inner, "rlvr", namespace, files, key)
         if "source" not in found:
-            raise SpecError(f"reward.function: '{inner}' is no function but a preset; write {{preset: {inner}}}.")
+            raise SpecError(f"{key}.function: '{inner}' is no function but a preset; write {{preset: {inner}}}.")
         return found | rest
     if isinstance(part, dict) and {"source", "name"} <= part.keys() and part["source"] not in files:
         # As a resolved spec says it: a file beside the spec, or of a job's folder.
@@ -74,7 +76,7 @@ def _part(part: Any, technique: Any, namespace: dict[str, Any], files: dict[str,
     return part
 
 
-def _by_name(name: str, technique: Any, namespace: dict[str, Any], files: dict[str, Taken]) -> Any:
+def _by_name(name: str, technique: Any, namespace: dict[str, Any], files: dict[str, Taken], key: str) -> Any:
     from tunelab.scoring import source
 
     path, colon, function = name.rpartition(":")
@@ -97,7 +99,7 @@ def _by_name(name: str, technique: Any, namespace: dict[str, Any], files: dict[s
     ]
     if len(meanings) > 1:
         raise SpecError(
-            f"reward: '{name}' is ambiguous: {' and '.join(meanings)}. Rename the function, or say {{preset: {name}}} "
+            f"{key}: '{name}' is ambiguous: {' and '.join(meanings)}. Rename the function, or say {{preset: {name}}} "
             f"or {{prompt: {name}}}."
         )
     if is_function:
@@ -106,14 +108,14 @@ def _by_name(name: str, technique: Any, namespace: dict[str, Any], files: dict[s
         return {"preset": name}
     if meanings:
         raise SpecError(
-            f"reward: the reward prompt '{name}' needs a feedback model: {{prompt: {name}, model: …}}, and base_url "
+            f"{key}: the reward prompt '{name}' needs a feedback model: {{prompt: {name}, model: …}}, and base_url "
             "where an endpoint serves it."
         )
     functions = [key for key, value in namespace.items() if not key.startswith("_") and callable(value)]
     hint = did_you_mean(name, [*PRESETS, *functions, *kept])
     others = f" The reward prompts are {listing(kept)}." if kept else ""
     raise SpecError(
-        f"reward: there is no function, file or preset '{name}'.{hint} The presets are {listing(PRESETS)}; a file's "
+        f"{key}: there is no function, file or preset '{name}'.{hint} The presets are {listing(PRESETS)}; a file's "
         f"function is FILE.py:NAME.{others}"
     )
 
