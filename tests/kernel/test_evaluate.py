@@ -310,7 +310,9 @@ def test_what_cannot_be_is_refused_in_one_sentence(
 
 
 def test_a_scorer_that_there_is_not_names_the_nearest(submitted: Callable[..., PreparedEvaluation]) -> None:
-    with pytest.raises(tl.SpecError, match=r"^scorer: there is no function, file or preset .exat.*Did you mean .exact."):
+    with pytest.raises(
+        tl.SpecError, match=r"^scorer: there is no function, file or preset .exat.*Did you mean .exact."
+    ):
         submitted(models=["tiny"], dataset="rows.jsonl", scorer="exat")
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tunelab.data import Dataset, reading
+from tunelab.data.create import kind_of
 from tunelab.errors import DataError, did_you_mean
+from tunelab.evaluation import records
 
 _PROMPTS = ("prompt", "query", "question", "instruction", "input")
 _ANSWERS = ("prediction", "response", "output", "completion", "answer")
@@ -29,7 +31,7 @@ def dataset(given: Any, namespace: dict[str, Any] | None, name: str) -> Dataset:
     Raises
     ------
     DataError
-        If it is nothing of these, or a row has not what it needs.
+        If it is nothing of these, a row has not what it needs, or two have one id.
     """
     where, rows = _rows(given, namespace)
     made = [_row(row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
@@ -37,15 +39,18 @@ def dataset(given: Any, namespace: dict[str, Any] | None, name: str) -> Dataset:
         raise DataError(f"{where} has no rows.")
     if len({"output_1" in row["metadata"] for row in made}) > 1:
         raise DataError(f"{where} has rows with two answers and rows with one; give one kind.")
-    if isinstance(given, Dataset) and made == list(given.read()):
-        return given
-    return Dataset.create(name, made, technique="evaluation")
+    is_made = isinstance(given, Dataset) and made == list(given.read())
+    found: Dataset = given if is_made else Dataset.create(name, made, technique="evaluation")
+    records.read(found)
+    return found
 
 
 def _rows(given: Any, namespace: dict[str, Any] | None) -> tuple[str, Iterator[dict[str, Any]]]:
     if isinstance(given, Dataset):
         return str(given), given.read()
     if not isinstance(given, (str, Path)):
+        if not reading.is_table(given):
+            raise DataError(f"A judge is held against a dataset, a file or a table of rows, and got {kind_of(given)}.")
         return "The table", reading.read_table(given)
     path = Path(os.path.expanduser(given))
     if path.is_file():
@@ -77,6 +82,8 @@ def _row(row: dict[str, Any], where: str) -> dict[str, Any]:
             f"{where} has no '{lacking}'.{did_you_mean(lacking, map(str, row))} A judge is held against rows with "
             "prompt, label, and output_1 and output_2, or prediction."
         )
+    if not isinstance(row[prompt], str):
+        raise DataError(f"{where}: '{prompt}' is no text.")
     judged: dict[str, Any] = {}
     # Within the metadata, where two outputs are not taken for a preference to be learned.
     taken: dict[str, Any] = {"query": row[prompt], "metadata": judged}
@@ -94,7 +101,8 @@ def _row(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _side(given: Any, where: str) -> int:
-    shown = str(int(given)) if isinstance(given, float) and given.is_integer() else str(given).strip().lower()
+    # A column of numbers with gaps has 1.0 for 1, as a number or written out.
+    shown = str(given).strip().lower().removesuffix(".0")
     if shown not in SIDES:
         raise DataError(f"{where}: the label {given!r} is none of 1, 2 and tie (or A, B).")
     return SIDES[shown]
@@ -103,7 +111,7 @@ def _side(given: Any, where: str) -> int:
 def _number(given: Any, where: str) -> float:
     try:
         number = math.nan if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise DataError(f"{where}: the label {given!r} is no number on the metric's scale.")

@@ -134,7 +134,8 @@ def agreement_of_ratings(
     given = [_value(scores[at]) for at in kept]
     said = [people[at] for at in kept]
     lengths = [len(rows[at].row["prediction"]) for at in kept]
-    over = [one - other for one, other in zip(given, said, strict=True)]
+    # 2.1 - 2 is a little more than 1.1 - 1, and is no higher rank.
+    over = [round(one - other, 9) for one, other in zip(given, said, strict=True)]
 
     def rank(first: list[Any], second: list[Any]) -> float | None:
         return _number(spearmanr(first, second)[0]) if len(set(first)) > 1 and len(set(second)) > 1 else None
