@@ -45,7 +45,9 @@ def main() -> int:
         import tunelab as tl
 
         print(f"{given.model} by {given.metric}, {len(rows)} rows\n")
-        print(f"{'way':24}{'agreement':>22}{'kappa':>8}{'flipped':>9}{'place':>8}{'length':>8}{'unscored':>10}{'s':>7}")
+        print(
+            f"{'way':24}{'agreement':>22}{'kappa':>8}{'tied':>8}{'flipped':>9}{'place':>8}{'length':>8}{'unscored':>10}{'s':>7}"
+        )
         for way, settings in WAYS.items():
             begin = time.monotonic()
             judge = {"model": given.model, "metrics": [given.metric], **settings}
@@ -55,9 +57,9 @@ def main() -> int:
                 return 1
             (row,) = job.result().judges.to_dict("records")
             agreement = f"{row['agreement']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            figures = [_shown(row[name]) for name in ("kappa", "flipped", "position_bias", "length_bias")]
+            figures = [_shown(row[name]) for name in ("kappa", "tied", "flipped", "position_bias", "length_bias")]
             print(
-                f"{way:24}{agreement:>22}{figures[0]:>8}{figures[1]:>9}{figures[2]:>8}{figures[3]:>8}"
+                f"{way:24}{agreement:>22}{figures[0]:>8}{figures[1]:>8}{figures[2]:>9}{figures[3]:>8}{figures[4]:>8}"
                 f"{row['unscored']:>10}{time.monotonic() - begin:>7.0f}",
                 flush=True,
             )

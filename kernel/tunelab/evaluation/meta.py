@@ -86,7 +86,7 @@ def agreement_of_pairs(
     """Return how a judge's choices between two answers agree with people's.
 
     ``agreement`` is the share of the rows with a verdict in which it is the same as people's; a tie of the judge agrees
-    with a tie only. ``kappa`` is Cohen's (1960) over first, second and tie. ``flipped`` is the share of verdicts that
+    with a tie only. ``kappa`` is Cohen's (1960) over first, second and tie; ``tied`` is the share of ties. ``flipped`` is the share of verdicts that
     went by the place, ``position_bias`` the share by which it chose the first place in both orders more often than the
     second. ``length_bias`` is the share in which it prefers the longer answer, less that in which people do.
     """
@@ -102,6 +102,7 @@ def agreement_of_pairs(
     decided = [at for at in range(len(kept)) if longer[at]]
     return _shares(same, len(scores), seed) | {
         "kappa": _number(cohen_kappa_score(wanted, chosen)) if len(set(wanted) | set(chosen)) > 1 else None,
+        "tied": chosen.count(0) / len(chosen) if chosen else None,
         "flipped": sum(bool(getattr(scores[at], "flipped", False)) for at in kept) / len(kept) if in_both else None,
         "position_bias": sum(in_both) / len(in_both) if in_both else None,
         "length_bias": sum((chosen[at] == longer[at]) - (wanted[at] == longer[at]) for at in decided) / len(decided)

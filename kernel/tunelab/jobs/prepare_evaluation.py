@@ -308,6 +308,8 @@ def _file(place: int) -> str:
 def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, name: str) -> tuple[Dataset, int]:
     """Return rows that people have judged: a prompt with two outputs, or one prediction, and a label."""
     dataset = labelled.dataset(spec.dataset if table is None else table, namespace, f"{name[:85]}-rows")
+    if spec.judge is not None and spec.judge.pairwise and "output_1" not in next(iter(dataset.read()))["metadata"]:
+        raise SpecError("judge.pairwise needs rows with output_1 and output_2; these have one answer each.")
     return dataset, min(dataset.rows, spec.limit or dataset.rows)
 
 
