@@ -86,9 +86,10 @@ def agreement_of_pairs(
     """Return how a judge's choices between two answers agree with people's.
 
     ``agreement`` is the share of the rows with a verdict in which it is the same as people's; a tie of the judge agrees
-    with a tie only. ``kappa`` is Cohen's (1960) over first, second and tie; ``tied`` is the share of ties. ``flipped`` is the share of verdicts that
-    went by the place, ``position_bias`` the share by which it chose the first place in both orders more often than the
-    second. ``length_bias`` is the share in which it prefers the longer answer, less that in which people do.
+    with a tie only. ``kappa`` is Cohen's (1960) over first, second and tie; ``tied`` is the share of ties. ``flipped``
+    is the share of verdicts that went by the place, ``position_bias`` the share by which it chose the first place in
+    both orders more often than the second. ``length_bias`` is the share in which it prefers the longer answer, less
+    that in which people do.
     """
     from sklearn.metrics import cohen_kappa_score
 
