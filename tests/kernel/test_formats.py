@@ -670,11 +670,11 @@ NO_FORM: dict[str, tuple[str | None, dict[str, str] | None, Row, str]] = {
         {},
         "rows.csv has no field 'prompt'. sft takes prompt, completion or messages or text; the rows have nothing.",
     ),
-    "no response": (
+    "no query": (
         "evaluation",
         None,
-        {"query": "a"},
-        "rows.csv has no field 'response'. evaluation takes query, response; the rows have query.",
+        {"response": "a"},
+        "rows.csv has no field 'query'. evaluation takes query, response; the rows have response.",
     ),
     "no technique": (
         None,

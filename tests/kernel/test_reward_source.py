@@ -176,7 +176,7 @@ REFUSED = {
     "a lambda": (["reward = lambda completion: 1.0"], "A lambda cannot be taken along"),
     "a partial": (
         ["import functools\ndef f(completion, k):\n    return k\nreward = functools.partial(f, k=1)"],
-        "cannot be a functools.partial",
+        "A functools.partial cannot be taken along",
     ),
     "a method": (
         ["class A:\n    def score(self, completion):\n        return 1\nreward = A().score"],
@@ -190,7 +190,7 @@ REFUSED = {
         "takes 'completions' and 'prompt': an answer at a time has prompt and completion",
     ),
     "by place": (["def reward(completion, /):\n    return 1"], "parameters before a '/'"),
-    "a generator": (["def reward(completion):\n    yield 1"], "yields; a reward returns its score"),
+    "a generator": (["def reward(completion):\n    yield 1"], "yields; it has to return its score"),
 }  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def test_the_form_is_that_of_its_parameters(tmp_path: Path, text: str, batched: 
     [
         ("def reward(completion): return 1", "rewrd", "has no function 'rewrd'. Did you mean 'reward'?"),
         ("def reward(completion:", "reward", "mine.py, line 1 is no Python: '(' was never closed."),
-        (None, "reward", "there is no file"),
+        (None, "reward", "There is no file"),
     ],
 )
 def test_a_file_without_the_function_is_refused(tmp_path: Path, text: str | None, name: str, message: str) -> None:
