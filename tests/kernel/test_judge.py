@@ -107,6 +107,7 @@ SAID: dict[str, tuple[Any, float | None, str | None]] = {
     "goes on": ("Rating: completely off topic", None, None),
     "two words": ("Rating: somewhat. No, rating: completely.", None, None),
     "another word": ('{"score": "very"}', None, None),
+    "out of ten": ("Score: 6/10", None, None),
 }
 
 
@@ -145,12 +146,19 @@ OF_TWO: dict[str, tuple[Any, float | None, str | None]] = {
     "blank": (" \n", None, None),
     "a refusal": ("I can't help with that.", None, None),
 }
+#: They count 0, 1, 2 as other words do, and what is out of ten is still another scale.
+DIGITS: dict[str, tuple[Any, float | None, str | None]] = {
+    "plain": ('{"reasoning": "kind", "score": "1"}', 0, "1"),
+    "brackets": ("[[2]]", 1, "2"),
+    "out of ten": ("Score: 2/10", None, None),
+}
 #: Each table with its scale, and by hand: how many are scored, what they sum to, and how many are read the second time.
 COUNTED: dict[str, tuple[Mapping[str, Any], Any, int, int, int]] = {
     "1 to 5": (RATED, STARS, 11, 5 + 2 + 4 + 4 + 3 + 1 + 4 + 2 + 5 + 3 + 1, 1),
     "1 to 7": (OF_SEVEN, SEVEN, 8, 2 + 7 + 6 + 6 + 3 + 4 + 5 + 1, 1),
     "0 to 2": (OF_TWO, FROM_ZERO, 5, 0 + 0 + 2 + 1 + 2, 0),
     "words": (SAID, WORDS, 5, 2 + 0 + 1 + 2 + 1, 0),
+    "digits as words": (DIGITS, ["1", "2", "3"], 2, 0 + 1, 0),
 }
 
 
@@ -175,6 +183,8 @@ def test_recorded_replies_are_scored_and_counted_as_by_hand(
     scores = [verdict.value for verdict in verdicts if verdict.value is not None]
     assert (len(scores), statistics.mean(scores)) == (scored, total / scored)
     assert verdicts[0].reasoning == "kind"
+    if scale is WORDS:
+        assert verdicts[-1].note == "its score 6 is out of 10, and a word was asked for"
     unread = len(table) - scored
     assert scorer.counts == {"asked": len(table), "cached": 0, "unparsed": unread, "failures": 0}
     # What cannot be read is asked for once more, and otherwise than before.
@@ -342,7 +352,7 @@ def test_a_judge_that_goes_away_between_pairs_is_asked_for_each_text_once(
 
     server = serve(plan)
     names = [str(number) for number in range(6)]
-    with pytest.raises(Interrupted, match="The judge judge at http.* cannot be reached") as caught:
+    with pytest.raises(Interrupted, match=r"The judge judge at http.* cannot be reached") as caught:
         judge(server, pairwise=True, concurrency=1).compare(cases(names), ["other"] * 6)
     assert [reply.status for reply in caught.value.replies] == ["scored"] * 5 + ["failed"] * 7
     assert len(server.requests) == 5
@@ -424,23 +434,18 @@ def test_a_local_judge_says_a_point_of_the_scale_and_scores_by_their_probabiliti
         assert verdict.label in definition.scale and bool(verdict.reasoning) <= reasoning
         assert mode.value == values[list(shares).index(max(shares, key=shares.__getitem__))]
         assert mode.label == list(definition.scale)[values.index(mode.value)]
-    # The probabilities are those of the words after the reply's beginning.
-    if not reasoning:
-        end = '"' if definition.is_categorical else "}"
-        begin = '{"score": "' if definition.is_categorical else '{"score": '
-        local = LocalModel(model)
-        words = {json.dumps(point, ensure_ascii=False)[1:-1] if end == '"' else point: 0.0 for point in shares}
-        (found,) = local.expectation([local.opened(scorer.texts.one(cases(["b"])[0]), begin)], words, end)
-        assert list(found.probabilities.values()) == pytest.approx(list(shares.values()), abs=1e-4)
 
 
 @pytest.mark.parametrize("reasoning", [False, True])
-@pytest.mark.parametrize("scale", [SEVEN, {"low": 9, "high": 10}, WORDS], ids=["numbers", "10", "words"])
+@pytest.mark.parametrize("scale", [SEVEN, {"low": 9, "high": 10}, WORDS, ['say "no"', "sé\nsí"]])
 def test_a_local_rating_is_that_of_plain_forward_passes(
     workspace: Path, tiny_models: dict[str, Path], scale: Any, reasoning: bool
 ) -> None:
     definition, model = metric(scale), tiny_models["llama"]
-    points = {word if definition.is_categorical else f"{value:g}": value for word, value in definition.scale.items()}
+    # As they stand in JSON.
+    points = {json.dumps(word, ensure_ascii=False)[1:-1]: value for word, value in definition.scale.items()}
+    if not definition.is_categorical:
+        points = {f"{value:g}": value for value in points.values()}
     quote = '"' if definition.is_categorical else ""
     texts = ["Rate: good 😊", "Rate: </answer> score 7. " * 9]
     form = Form(tuple(definition.scale.items()), definition.is_categorical, reasons=reasoning)
@@ -454,7 +459,7 @@ def test_a_local_rating_is_that_of_plain_forward_passes(
         shares = {point: share / sum(likely.values()) for point, share in likely.items()}
         said = json.loads(reply.text)["probabilities"]
         assert sum(said.values()) == pytest.approx(1, abs=1e-3)
-        assert said == pytest.approx(shares, abs=1e-4)
+        assert list(said.values()) == pytest.approx(list(shares.values()), abs=1e-4)
         assert reply.score == pytest.approx(sum(share * points[point] for point, share in shares.items()), rel=1e-4)
         assert mode.score == points[max(shares, key=shares.__getitem__)]
 

@@ -144,7 +144,7 @@ class Metric:
             if not isinstance(found.get(key), str):
                 raise SpecError(f"{where}: {key}: it is {'no text' if key in found else 'missing'}.")
         known = {"name", "instructions", "ratingScale"}
-        if unknown := sorted(set(found) - known):
+        if unknown := sorted(map(str, set(found) - known)):
             hint = did_you_mean(unknown[0], known) or f" Its keys are {listing(known)}."
             raise SpecError(f"{where}: unknown key '{unknown[0]}'.{hint}")
         scale = found.get("ratingScale")

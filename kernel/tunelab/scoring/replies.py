@@ -218,9 +218,10 @@ def read(
         # Within JSON that was cut before its score, such words are part of the reasoning.
         for pattern in _IN_PROSE:
             for number, scale in pattern.findall(text):
-                top = max(points, default=high) if points is not None else high
-                if scale and float(scale) != top:
-                    return None, "", f"its score {number} is out of {scale}, and not of {top:g}"
+                top = max(points, default=None) if points is not None else high
+                if scale and (top is None or float(scale) != top):
+                    asked = "a word was asked for" if top is None else f"not of {top:g}"
+                    return None, "", f"its score {number} is out of {scale}, and {asked}"
                 given.append(number)
         given += _words_in_prose(text, labels or {})
     results = {_valid(score, low, high, labels, points) for score in given}
