@@ -154,7 +154,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     commands.addCommand(CommandIDs.openPanel, {
       label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),
-      caption: 'Show the side panel with the jobs and datasets of the workspace',
+      caption: 'Show the side panel with the jobs, datasets and metrics of the workspace',
       describedBy: { args: IN_PALETTE },
       execute: () => {
         shell.activateById(panel.id);

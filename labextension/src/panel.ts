@@ -1,4 +1,4 @@
-/** The side panel: jobs and datasets by the current notebook's kernel, or a kernel of its own, and what to do without. */
+/** The side panel: jobs, datasets, metrics by the current notebook's kernel, or its own, and what to do without. */
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { ServiceManager, Session } from '@jupyterlab/services';
 import { Signal, type ISignal } from '@lumino/signaling';
@@ -11,6 +11,7 @@ import { pythonKernel } from './create';
 import { sourceOf, type Source } from './follow';
 import { customizeIcon } from './icons';
 import { sentence } from './sentences';
+import type { MetricsTraits } from './widget/judgemetrics';
 import type { DatasetsTraits, ListTraits } from './widget/model';
 import type { PanelState } from './widget/PanelView';
 import type { Shell } from './widget/shell';
@@ -145,13 +146,14 @@ export function stateOf(source: PanelSource): KernelState {
   };
 }
 
-/** The panel: lists of jobs and datasets, or a sentence and a button. */
+/** The panel: lists of jobs, datasets and metrics, or a sentence and a button. */
 export class TunelabPanel extends Widget {
   private loading: Promise<typeof import('./widget/mount')> | null = null;
   private draw: ((state: PanelState) => void) | null = null;
   private undo: (() => void) | null = null;
   private jobs: CommModel<ListTraits> | null = null;
   private datasets: CommModel<DatasetsTraits> | null = null;
+  private metrics: CommModel<MetricsTraits> | null = null;
   private listsOf: Attachment | null = null;
 
   constructor(
@@ -217,19 +219,23 @@ export class TunelabPanel extends Widget {
       this.jobs.on('change:jobs', redraw);
       this.datasets = new CommModel<DatasetsTraits>(attachment.kernel, { view: 'datasets' });
       this.datasets.on('change:datasets', redraw);
+      this.metrics = new CommModel<MetricsTraits>(attachment.kernel, { view: 'metrics' });
+      this.metrics.on('change:metrics', redraw);
       this.listsOf = attachment;
     }
     this.draw({
       ...stateOf(this.source),
       mlflow: attachment?.answer?.mlflow ?? null,
       jobs: this.jobs?.get('jobs') ? this.jobs : null,
-      datasets: this.datasets?.get('datasets') ? this.datasets : null
+      datasets: this.datasets?.get('datasets') ? this.datasets : null,
+      metrics: this.metrics?.get('metrics') ? this.metrics : null
     });
   }
 
   private closeLists(): void {
     this.jobs?.close();
     this.datasets?.close();
-    this.jobs = this.datasets = this.listsOf = null;
+    this.metrics?.close();
+    this.jobs = this.datasets = this.metrics = this.listsOf = null;
   }
 }

@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import type { MetricsTraits } from '../../labextension/src/widget/judgemetrics';
 import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
 import { mountPanel } from '../../labextension/src/widget/mount';
 import type { PanelState } from '../../labextension/src/widget/PanelView';
@@ -47,6 +48,7 @@ const row = (changes: Partial<JobRow> = {}): JobRow => ({ ...snapshot(changes), 
 function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
   const model = jobs && new TestModel<ListTraits>({ jobs });
   const datasets = jobs && new TestModel<DatasetsTraits>({ datasets: [DATASET] });
+  const metrics = jobs && new TestModel<MetricsTraits>({ metrics: [] });
   const [paint, unmount] = mountPanel(el, shell);
   const draw = (changes: Partial<PanelState>) => {
     const drawn: PanelState = {
@@ -57,6 +59,7 @@ function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
       mlflow: LINK,
       jobs: model,
       datasets,
+      metrics,
       ...changes
     };
     act(() => {
@@ -345,8 +348,13 @@ describe('the tabs', () => {
     fireEvent.keyDown(tab('Jobs'), { key: 'ArrowRight' });
     expect(selected()).toEqual([tab('Datasets')]);
     expect(document.activeElement).toBe(tab('Datasets'));
-    expect(screen.getAllByRole('tab').map(each => each.tabIndex)).toEqual([-1, 0]);
+    expect(screen.getAllByRole('tab').map(each => each.tabIndex)).toEqual([-1, 0, -1]);
     fireEvent.keyDown(tab('Datasets'), { key: 'ArrowLeft' });
+    expect(selected()).toEqual([tab('Jobs')]);
+    fireEvent.keyDown(tab('Jobs'), { key: 'ArrowLeft' });
+    expect(selected()).toEqual([tab('Metrics')]);
+    expect(button('New metric')).toBeTruthy();
+    fireEvent.keyDown(tab('Metrics'), { key: 'ArrowRight' });
     expect(selected()).toEqual([tab('Jobs')]);
   });
 

@@ -15,6 +15,7 @@ from tunelab.errors import Error
 from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
+from tunelab.notebook.metrics import MetricList, metric_list
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
 
@@ -22,7 +23,7 @@ TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
 PROTOCOL = 5
 
-Shown = Live | JobList | DatasetList | DatasetPage | CreateForm
+Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList
 
 
 class CommView:
@@ -87,6 +88,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return DatasetPage(asked["dataset"], asked.get("model"))
         case "create":
             return CreateForm(asked.get("source"))
+        case "metrics":
+            return metric_list()
     return live(asked["job"])
 
 

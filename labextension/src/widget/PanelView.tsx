@@ -1,9 +1,11 @@
-/** The side panel's content: the jobs and the datasets as two tabs, or a sentence, and below whose kernel it is. */
+/** The side panel's content: jobs, datasets and metrics as tabs, or a sentence, and below whose kernel it is. */
 import { useRef, useState, type DragEvent, type KeyboardEvent, type ReactNode } from 'react';
 
 import { NoticeBlock, type Notice } from './Actions';
 import { DatasetList } from './DatasetList';
 import { JobList } from './JobList';
+import type { MetricsTraits } from './judgemetrics';
+import { MetricsPlace, type MetricsState } from './MetricsPlace';
 import type { DatasetsTraits, ListTraits, MLflowLink, Model } from './model';
 import type { Shell } from './shell';
 import { Waiting, type KernelState } from './Waiting';
@@ -13,13 +15,15 @@ export interface PanelState extends KernelState {
   readonly mlflow: MLflowLink | null;
   readonly jobs: Model<ListTraits> | null;
   readonly datasets: Model<DatasetsTraits> | null;
+  readonly metrics: Model<MetricsTraits> | null;
 }
 
-type Tab = 'jobs' | 'datasets';
+type Tab = 'jobs' | 'datasets' | 'metrics';
 
 const TABS: readonly (readonly [Tab, string])[] = [
   ['jobs', 'Jobs'],
-  ['datasets', 'Datasets']
+  ['datasets', 'Datasets'],
+  ['metrics', 'Metrics']
 ];
 
 /** The panel, a function of its state. */
@@ -28,6 +32,7 @@ export function PanelView({ state, shell }: { readonly state: PanelState; readon
   // Kept here, since the lists go away while the kernel restarts.
   const [job, setJob] = useState<string | null>(null);
   const [dataset, setDataset] = useState<string | null>(null);
+  const [metrics, setMetrics] = useState<MetricsState>({ open: null, draft: null });
   const [notice, setNotice] = useState<Notice | null>(null);
   const openMLflow = async () => {
     setNotice(null);
@@ -74,6 +79,9 @@ export function PanelView({ state, shell }: { readonly state: PanelState; readon
             <DatasetList model={state.datasets} shell={shell} open={dataset} onOpen={setDataset} />
           </Dropzone>
         )}
+        {tab === 'metrics' && state.metrics && !state.sentence && (
+          <MetricsPlace model={state.metrics} state={metrics} onState={setMetrics} />
+        )}
       </div>
       {notice && (
         <NoticeBlock
@@ -96,12 +104,13 @@ export function PanelView({ state, shell }: { readonly state: PanelState; readon
   );
 }
 
-/** The tabs: one is in the order of Tab, the arrows go from one to the other. */
+/** The tabs: one is in the order of Tab, the arrows go from one to the next, and from the last to the first. */
 function Tabs({ tab, onTab }: { readonly tab: Tab; readonly onTab: (tab: Tab) => void }) {
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
     if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
-      const other: Tab = tab === 'jobs' ? 'datasets' : 'jobs';
+      const names = TABS.map(([name]) => name);
+      const other = names.at((names.indexOf(tab) + (event.key === 'ArrowLeft' ? -1 : 1)) % names.length) ?? tab;
       onTab(other);
       list.current?.querySelector<HTMLElement>(`#tunelab-tab-${other}`)?.focus();
     }

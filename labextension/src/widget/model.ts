@@ -1,6 +1,7 @@
 /** What Python and the page share: the traits of each view, the commands it may send, and a hook that reads a trait. */
 import { useCallback, useSyncExternalStore } from 'react';
 
+import type { MetricCommand, MetricMessage } from './judgemetrics';
 import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
 
 /** A job's state, named as in its journal. */
@@ -347,6 +348,7 @@ export interface CreateTraits {
 export type Message =
   | RolloutMessage
   | EvaluationMessage
+  | MetricMessage
   | { readonly type: 'points'; readonly index: readonly Stretch[] }
   /** Why something that was asked for could not be done. */
   | { readonly type: 'notice'; readonly text: string }
@@ -384,7 +386,7 @@ export type CreateCommand =
   | (Asked & { readonly type: 'create'; readonly name: string; readonly fix: readonly string[] });
 
 /** What a view may ask the kernel for. */
-export type Command = JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand;
+export type Command = JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {
