@@ -40,7 +40,7 @@ unit: $(STAMPS)/model ## pytest
 	$(PYTHON) -m pytest -n logical --dist loadfile -m "not alone"
 	$(PYTHON) -m pytest -m alone
 
-faults: $(STAMPS)/model ## kill the processes of real trainings 200 times (unit does so 16 times)
+faults: $(STAMPS)/model ## kill the processes of real trainings 200 times (unit does so 20 times)
 	TUNELAB_KILLS=200 $(PYTHON) -m pytest -s tests/kernel/test_faults.py
 
 widget: $(STAMPS)/node ## vitest

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunelab.data.checks import Fault, RowChecker
+from tunelab.data.checks import RowChecker
+from tunelab.data.faults import Fault
 from tunelab.data.formats import Mapping, recognize
 from tunelab.errors import DataError
 

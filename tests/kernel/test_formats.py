@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunelab.data.checks import Fault, RowChecker
+from tunelab.data.checks import RowChecker
+from tunelab.data.faults import Fault
 from tunelab.data.formats import FORMS, Mapping, form_of, recognize
 from tunelab.data.reading import Row, read_file, read_files, read_table
 from tunelab.errors import DataError

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tunelab.data.checks import Fault, RowChecker, shared_beginning, value_fault
+from tunelab.data.checks import RowChecker, shared_beginning
+from tunelab.data.faults import Fault, value_fault
 from tunelab.data.mapping import Convert, Mapping
 from tunelab.data.reading import Row
 

@@ -5,11 +5,20 @@ The forms are TRL's: *standard* (plain text) and *conversational* (lists of mess
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from tunelab.data.faults import (
+    ABSENT,
+    Fault,
+    characters_fault,
+    is_good,
+    json_fault,
+    text_fault,
+    truth_fault,
+    type_name,
+    value_fault,
+)
 from tunelab.data.reading import Row
 from tunelab.errors import did_you_mean
 
@@ -17,31 +26,7 @@ ROLES = ("system", "user", "assistant", "tool")
 _SPEAKERS = ("user", "assistant")
 #: What of a message can reach a model: two messages that differ in nothing of it are the same.
 _SEEN = ("role", "content", "tool_calls", "name", "reasoning_content", "thinking")
-_ABSENT = object()
 _SHOWN_ROLE = 40
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a row.
-
-    Attributes
-    ----------
-    kind
-        ``missing``, ``null``, ``empty``, ``type``, ``role``, ``turns``, ``same``, ``text`` or ``form``.
-    field
-        The name of the field.
-    message
-        What is wrong and what to do, without the source and the row; `at` puts them before it.
-    """
-
-    kind: str
-    field: str
-    message: str
-
-    def at(self, where: str) -> str:
-        """Return the whole sentence for a row, such as ``"rows.csv, row 7: 'chosen' is null. …"``."""
-        return f"{where} {self.message}" if self.kind == "missing" else f"{where}: {self.message}"
 
 
 class RowChecker:
@@ -72,9 +57,9 @@ class RowChecker:
     def _check(self, row: Row) -> Fault | None:
         conversational = self.conversational
         for name in self._spoken:
-            value = row.get(name, _ABSENT)
+            value = row.get(name, ABSENT)
             if isinstance(value, str) and name != "messages":
-                fault = None if _is_good(value) else text_fault(value, f"'{name}'", name)
+                fault = None if is_good(value) else text_fault(value, f"'{name}'", name)
                 here = False
             elif isinstance(value, list):
                 fault = _messages_fault(value, name)
@@ -95,10 +80,10 @@ class RowChecker:
                     "Use one form for all rows and fields.",
                 )
         for name in self._in_words:
-            value = row.get(name, _ABSENT)
+            value = row.get(name, ABSENT)
             if not isinstance(value, str):
                 return value_fault(value, name, "text")
-            fault = None if _is_good(value) else text_fault(value, f"'{name}'", name)
+            fault = None if is_good(value) else text_fault(value, f"'{name}'", name)
             if fault is not None:
                 return fault
         fault = self._beside(row, conversational) or (self._turns(row) if conversational else None)
@@ -111,7 +96,7 @@ class RowChecker:
     def _beside(self, row: Row, conversational: bool | None) -> Fault | None:
         """Check the fields that are neither text nor turns."""
         if "ground_truth" in self.form:
-            fault = truth_fault(row.get("ground_truth", _ABSENT), "ground_truth")
+            fault = truth_fault(row.get("ground_truth", ABSENT), "ground_truth")
             if fault is not None:
                 return fault
         if self.technique == "evaluation":
@@ -144,98 +129,21 @@ class RowChecker:
         return _parting_fault(chosen, rejected) if self._implicit else None
 
 
-def value_fault(value: Any, name: str, wanted: str) -> Fault:
-    """Return the fault of a value that is not what is `wanted`: absent, null, or of another type."""
-    if value is _ABSENT:
-        return missing(name)
-    if value is None:
-        return Fault("null", name, f"'{name}' is null. Give it a text, or leave the row out.")
-    return Fault("type", name, f"'{name}' is {type_name(value)}; it has to be {wanted}.")
-
-
-def missing(name: str) -> Fault:
-    """Return the fault of a row without the field."""
-    return Fault("missing", name, f"has no field '{name}'. Add it, or leave the row out.")
-
-
-def text_fault(value: str, place: str, name: str) -> Fault | None:
-    """Return what is wrong with a text: nothing in it, half a character (a lone surrogate), a zero byte."""
-    if not value or value.isspace():
-        return Fault("empty", name, f"{place} is empty. Give it a text, or leave the row out.")
-    return _characters_fault(value, place, name)
-
-
-def _is_good(value: str) -> bool:
-    """Return whether a text surely has no fault: most have none, and this is quicker than to look for each."""
-    return value.isascii() and "\x00" not in value and not value.isspace() and value != ""
-
-
-def _characters_fault(value: str, place: str, name: str) -> Fault | None:
-    if not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError as error:
-            code = ord(value[error.start])
-            return Fault("text", name, f"{place} has half a character (U+{code:04X}) at position {error.start + 1}.")
-    if "\x00" in value:
-        at = value.index("\x00") + 1
-        return Fault("text", name, f"{place} has a zero byte at position {at}; it is not text.")
-    return None
-
-
-def truth_fault(value: Any, name: str) -> Fault | None:
-    """Return what is wrong with a ground truth: text, a number, true or false, or a list or mapping of these."""
-    if value is _ABSENT:
-        return missing(name)
-    if value is None:
-        return Fault("null", name, f"'{name}' is null. Give it an answer, or leave the row out.")
-    if isinstance(value, str):
-        return text_fault(value, f"'{name}'", name)
-    if isinstance(value, (list, dict)) and not value:
-        return Fault(
-            "empty", name, f"'{name}' is an empty {type_name(value)[2:]}. Give it an answer, or leave the row out."
-        )
-    return _within(value, name)
-
-
-def _within(value: Any, name: str) -> Fault | None:
-    """Check that a value is one that JSON has, through and through; nulls and empty texts may stand inside."""
-    if value is None or isinstance(value, (bool, int)):
-        return None
-    if isinstance(value, str):
-        return _characters_fault(value, f"'{name}'", name)
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return None
-        return Fault(
-            "type", name, f"'{name}' is or has {value!r}, which is no number. Give it one, or leave the row out."
-        )
-    if isinstance(value, list):
-        return next((fault for item in value if (fault := _within(item, name))), None)
-    if isinstance(value, dict):
-        return next((fault for pair in value.items() for item in pair if (fault := _within(item, name))), None)
-    return Fault(
-        "type",
-        name,
-        f"'{name}' is or has {type_name(value)}; it has to be text, numbers, or lists and mappings of them.",
-    )
-
-
 def _evaluation_fault(row: Row) -> Fault | None:
     number = row.get("id")
     if isinstance(number, bool) or not isinstance(number, (str, int, float, type(None))):
         return value_fault(number, "id", "text or a number")
-    if isinstance(number, (str, float)) and (fault := _within(number, "id")):
+    if isinstance(number, (str, float)) and (fault := json_fault(number, "id")):
         return fault
     system = row.get("system")
     if system is not None and not isinstance(system, str):
         return value_fault(system, "system", "text")
-    if system and (fault := _characters_fault(system, "'system'", "system")):
+    if system and (fault := characters_fault(system, "'system'", "system")):
         return fault
     metadata = row.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         return value_fault(metadata, "metadata", "a mapping")
-    return _within(metadata, "metadata")
+    return json_fault(metadata, "metadata")
 
 
 def _tools_fault(value: Any) -> Fault | None:
@@ -248,7 +156,7 @@ def _tools_fault(value: Any) -> Fault | None:
                 "tools",
                 f"'tools', tool {number} is {_hollow(tool)}; it has to be a mapping, such as a JSON schema.",
             )
-    return _within(value, "tools")
+    return json_fault(value, "tools")
 
 
 def _hollow(value: Any) -> str:
@@ -262,7 +170,7 @@ def _messages_fault(value: list[Any], name: str) -> Fault | None:
     for turn, message in enumerate(value, 1):
         if type(message) is dict and "tool_calls" not in message:
             role, content = message.get("role"), message.get("content")
-            if type(role) is str and role in _SPEAKERS and type(content) is str and _is_good(content):
+            if type(role) is str and role in _SPEAKERS and type(content) is str and is_good(content):
                 continue
         fault = _message_fault(message, name, turn)
         if fault is not None:
@@ -296,7 +204,7 @@ def _message_fault(message: Any, name: str, turn: int) -> Fault | None:
         return Fault("type", name, f"{place} has {type_name(content)} as content; it has to be text.")
     # A tool may have nothing to say, and says so by an empty text.
     if role == "tool" or calling:
-        return _characters_fault(content, place, name)
+        return characters_fault(content, place, name)
     return text_fault(content, place, name)
 
 
@@ -321,7 +229,7 @@ def _calls_fault(calls: Any, place: str, name: str) -> Fault | None:
                 f"{place}, tool call {number} has {type_name(arguments)} as arguments; "
                 "they have to be a mapping or its JSON text.",
             )
-        fault = _within(arguments, name) or _characters_fault(called, f"{place}, tool call {number}", name)
+        fault = json_fault(arguments, name) or characters_fault(called, f"{place}, tool call {number}", name)
         if fault is not None:
             return fault
     return None
@@ -414,10 +322,3 @@ def _shown(role: Any) -> str:
 def _role_hint(role: Any) -> str:
     hint = did_you_mean(role, ROLES) if isinstance(role, str) and len(role) <= _SHOWN_ROLE else ""
     return hint or f" The roles are {', '.join(ROLES)}."
-
-
-def type_name(value: Any) -> str:
-    """Return in words what a value is, such as ``a number``."""
-    names = {"bool": "true or false", "int": "a number", "float": "a number", "dict": "a mapping", "NoneType": "null"}
-    names |= {"str": "text", "list": "a list", "bytes": "bytes"}
-    return names.get(type(value).__name__, type(value).__name__)

@@ -27,6 +27,7 @@ from typing import Any
 
 from tunelab import task, workspace
 from tunelab.data import checks, formats, patterns, reading, versions
+from tunelab.data.faults import Fault
 from tunelab.data.report import Faults, Finding, Report, warning
 from tunelab.data.storage import Examined, Examiner
 from tunelab.errors import DataError, did_you_mean
@@ -236,14 +237,14 @@ def check_rows(
     tell = say or _printer(source.shown)
     try:
         for number, raw in enumerate(chain(head, rows), 1):
-            row: reading.Row | checks.Fault = mapping.convert(raw)
-            if "redact" in fix and not isinstance(row, checks.Fault):
+            row: reading.Row | Fault = mapping.convert(raw)
+            if "redact" in fix and not isinstance(row, Fault):
                 cleaned = _redacted(row)
                 redacted += cleaned != row
                 row = cleaned
-            fault = row if isinstance(row, checks.Fault) else checker.check(row)
+            fault = row if isinstance(row, Fault) else checker.check(row)
             if fault is None:
-                assert not isinstance(row, checks.Fault)
+                assert not isinstance(row, Fault)
                 feed.add(row, number)
             else:
                 faults.add(number, fault)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunelab.data import asking, turns
-from tunelab.data.checks import Fault, shared_beginning, value_fault
+from tunelab.data.checks import shared_beginning
+from tunelab.data.faults import Fault, value_fault
 from tunelab.data.mapping import ABSENT, Convert, Mapping, nothing, reach, renamer, same
 from tunelab.data.reading import Row
 

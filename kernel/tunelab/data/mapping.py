@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunelab.data.checks import Fault, missing
+from tunelab.data.faults import Fault, missing
 from tunelab.data.reading import Row
 
 Convert = Callable[[Row], Row | Fault]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunelab.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from tunelab.data.checks import Fault
+    from tunelab.data.faults import Fault
 
 #: What ``fix=`` takes, and what each does.
 FIXES = {

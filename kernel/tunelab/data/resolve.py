@@ -12,6 +12,7 @@ from typing import Any
 from tunelab import workspace
 from tunelab.data import checks, create, formats, reading, versions
 from tunelab.data.dataset import Dataset, Part
+from tunelab.data.faults import Fault
 from tunelab.errors import DataError, did_you_mean
 
 
@@ -107,7 +108,7 @@ def _fit(dataset: Dataset, technique: str) -> Dataset:
     checker = checks.RowChecker(technique, mapping.form)
     for number, row in enumerate(dataset.read(), 1):
         made = mapping.convert(row)
-        if fault := made if isinstance(made, checks.Fault) else checker.check(made):
+        if fault := made if isinstance(made, Fault) else checker.check(made):
             raise DataError(fault.at(f"{shown}, row {number}"))
     return replace(dataset, technique=technique, form=mapping.form, conversational=bool(checker.conversational))
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from tunelab.data.checks import Fault, missing, type_name, value_fault
+from tunelab.data.faults import Fault, missing, type_name, value_fault
 from tunelab.data.mapping import ABSENT, Convert, nothing
 from tunelab.data.reading import Row
 
