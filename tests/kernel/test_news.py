@@ -46,14 +46,17 @@ def test_a_line_is_read_when_it_is_written_not_at_the_next_look(
     monkeypatch.undo()
 
 
-def test_points_come_before_the_state_that_came_with_them(workspace: Path) -> None:
-    folder, journal = written()
+def test_points_come_before_the_state_that_came_with_them(workspace: Path, tmp_path: Path) -> None:
+    folder, _ = written()
     shown, seen = live(folder.id), Ordered()
     shown.add(seen)
     seen.order.clear()
-    journal.append("progress", step=1, total=9, eta_s=8.0)
-    journal.append("metric", step=1, values={"loss": 1.0})
-    shown.look()
+    # Both lines in one write: the watching thread may look at any time, between two appends too.
+    both = Journal(tmp_path / "both.jsonl", "worker")
+    both.append("progress", step=1, total=9, eta_s=8.0)
+    both.append("metric", step=1, values={"loss": 1.0})
+    with folder.journal.open("ab", buffering=0) as file:
+        file.write(both.path.read_bytes())
     until(lambda: "state" in seen.order)
     assert seen.order[0] == "points"
 
