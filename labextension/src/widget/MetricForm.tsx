@@ -69,16 +69,11 @@ export function MetricForm({ draft, rows, busy, refused, onDraft, onKeep, onCanc
         />
         <ScaleFields draft={draft} faulty={faulty} onDraft={change} />
       </div>
-      {refused && (
-        <p id={refusedId} className="tunelab-block tunelab-metric-refused" data-tone="bad" role="alert">
-          {refused}
-        </p>
-      )}
       <Foot
         draft={draft}
         said={busy || (draft.isVersion ? '' : outcomeOf(draft, rows))}
         isBusy={busy !== ''}
-        {...{ onCancel }}
+        {...{ refused, refusedId, onCancel }}
       />
     </form>
   );
@@ -150,11 +145,13 @@ interface FootProps {
   readonly draft: Draft;
   readonly said: string;
   readonly isBusy: boolean;
+  readonly refused: string;
+  readonly refusedId: string;
   readonly onCancel: () => void;
 }
 
 /** The buttons; what was typed is dropped once that was asked for twice. */
-function Foot({ draft, said, isBusy, onCancel }: FootProps) {
+function Foot({ draft, said, isBusy, refused, refusedId, onCancel }: FootProps) {
   const [isAsking, setAsking] = useState(false);
   const [wasAsking, setWasAsking] = useState(false);
   if (isAsking) {
@@ -179,6 +176,12 @@ function Foot({ draft, said, isBusy, onCancel }: FootProps) {
   }
   return (
     <footer key="foot" className="tunelab-create-foot">
+      {/* In the foot, which stays in view, as what it speaks of need not be. */}
+      {refused && (
+        <p id={refusedId} className="tunelab-block" data-tone="bad" role="alert">
+          {refused}
+        </p>
+      )}
       <p className="tunelab-subject" aria-live="polite">
         {said}
       </p>
