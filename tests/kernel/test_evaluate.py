@@ -50,6 +50,7 @@ def submitted(
         "no-id": [{"prediction": "2"}],
         "no-text": [{"id": "q2", "prediction": 2}],
         "people": [{"prompt": "a", "prediction": "b", "label": "good"}],
+        "of-ten": [{"prompt": "a", "prediction": "b", "label": rating} for rating in (4, 7)],
     }
     for name, rows in files.items():
         Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -285,6 +286,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[tl.Error], str]] = {
         {"method": "meta", "models": None, "scorer": None, "judge": JUDGE, "dataset": "people.jsonl"},
         tl.DataError,
         "people.jsonl, row 1: the label 'good' is no number on the metric's scale.",
+    ),
+    "meta with ratings off the scale": (
+        {"method": "meta", "models": None, "scorer": None, "judge": JUDGE, "dataset": "of-ten.jsonl"},
+        tl.DataError,
+        "of-ten.jsonl, row 2: people's rating 7 is off the scale of helpfulness@1, which goes from 0 to 4. Rate on the "
+        "metric's scale, or choose another metric.",
     ),
     "no rows": ({"limit": 0}, tl.SpecError, "limit: it should be greater than or equal to 1 (got 0)."),
     "a name with a space": (

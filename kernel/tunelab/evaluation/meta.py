@@ -8,7 +8,7 @@ from typing import Any
 
 from tunelab.data import Dataset
 from tunelab.errors import SpecError
-from tunelab.evaluation import compare, evaluate, records
+from tunelab.evaluation import compare, outcome, records, work
 from tunelab.evaluation.records import Record
 from tunelab.jobs.context import Context, Stopped
 from tunelab.scoring.judge import Judges, JudgeScorer
@@ -40,12 +40,12 @@ def run(spec: EvaluateSpec, context: Context) -> tuple[list[dict[str, Any]], dic
     assert judge is not None and spec.dataset is not None
     rows = records.read(Dataset.get(spec.dataset), spec.limit, spec.seed)
     is_pairs = "output_1" in rows[0].row
-    judges = Judges(judge, context.say, evaluate.torch_device(spec.compute.device))
-    steps = evaluate.Steps(context, len(rows) * len(judge.metrics))
+    judges = Judges(judge, context.say, work.torch_device(spec.compute.device))
+    steps = work.Steps(context, len(rows) * len(judge.metrics))
     lines: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     metrics: list[dict[str, Any]] = []
-    for label, definition in evaluate.definitions(judge.metrics, context.folder):
+    for label, definition in work.definitions(judge.metrics, context.folder):
         if not is_pairs and judge.pairwise:
             raise SpecError("judge.pairwise needs rows with output_1 and output_2; these have one answer each.")
         scorer = JudgeScorer(definition, judges)
@@ -59,7 +59,7 @@ def run(spec: EvaluateSpec, context: Context) -> tuple[list[dict[str, Any]], dic
                 steps.tell(label, len(scores))
         finally:
             scorer.close()
-        name = evaluate.named(definition.name, metrics)
+        name = outcome.named(definition.name, metrics)
         people = [float(row.row["label"]) for row in rows]
         way = ("pairwise" if judge.pairwise else "each by itself") if is_pairs else "rating"
         way += f", {judge.scoring}" if not judge.pairwise else ""

@@ -77,6 +77,8 @@ def prepare_evaluation(
         files |= texts
     if spec.method == "meta":
         dataset, facts["rows"] = _labelled(spec, namespace, table, name)
+        if judge is not None:
+            _rated(judge, files, dataset, spec.dataset or str(dataset))
     elif spec.dataset is not None:
         dataset = resolve(spec.dataset if table is None else table, "evaluation", namespace, f"{name[:85]}-rows")
         facts["rows"] = min(dataset.rows, spec.limit or dataset.rows)
@@ -311,6 +313,20 @@ def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, 
     if spec.judge is not None and spec.judge.pairwise and "output_1" not in next(iter(dataset.read()))["metadata"]:
         raise SpecError("judge.pairwise needs rows with output_1 and output_2; these have one answer each.")
     return dataset, min(dataset.rows, spec.limit or dataset.rows)
+
+
+def _rated(judge: Judge, files: dict[str, str], dataset: Dataset, where: str) -> None:
+    """Refuse ratings by people that no answer can get from the judge."""
+    for label in judge.metrics:
+        values = MetricDefinition.model_validate_json(files[metric_file(str(label))]).scale.values()
+        low, high = min(values), max(values)
+        for number, row in enumerate(dataset.read(), 1):
+            rating = row["metadata"]["label"]
+            if "prediction" in row["metadata"] and not low <= rating <= high:
+                raise DataError(
+                    f"{where}, row {number}: people's rating {rating:g} is off the scale of {label}, which goes from "
+                    f"{low:g} to {high:g}. Rate on the metric's scale, or choose another metric."
+                )
 
 
 def _absolute(benchmark: Benchmark | None) -> Benchmark | None:

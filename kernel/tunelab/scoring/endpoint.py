@@ -8,20 +8,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import email.utils
-import os
-import random
-import re
-import socket
-import ssl
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import openai
 
+from tunelab.scoring.completions import Completions, Refused, Round
 from tunelab.scoring.replies import UNIT, Form, Interrupted, Reply, whole
 from tunelab.spec.rewards import Asked
 
@@ -38,23 +31,6 @@ _OPTIONS = {
 }
 #: The temperature of a reply to a text whose first reply cannot be read: at 0 it would be the same again.
 _ANOTHER = 0.7
-#: Pauses grow to this at most; a server may ask for so long.
-_LONGEST_PAUSE_S = 60.0
-#: Statuses that may pass, beside all from 500 on: hosts have their own there, such as 529 for too much to do.
-_PASSING = frozenset({408, 409, 425, 429})
-#: So many requests in a row, or as many as are made at a time, fail before no more are made.
-_ENOUGH = 3
-
-
-class Refused(Exception):
-    """A request that was not answered, with a sentence why.
-
-    `concerns` says what that means: for this text alone, for now, or for every request to come.
-    """
-
-    def __init__(self, why: str, concerns: Literal["text", "now", "all"]) -> None:
-        super().__init__(why)
-        self.concerns = concerns
 
 
 class Endpoint:
@@ -78,10 +54,7 @@ class Endpoint:
         self.part = part
         self.form = form
         self.role = role
-        self.first_pause_s = first_pause_s
-        self._left_out: frozenset[str] = frozenset()
-        #: A request was answered: what else is refused is the text's fault.
-        self._is_known = False
+        self._completions = Completions(part, _OPTIONS, first_pause_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunelab-feedback", daemon=True)
         self._thread.start()
@@ -125,120 +98,46 @@ class Endpoint:
         return f"The {self.role} {self.part.model} at {self.part.base_url}"
 
     async def _all(self, texts: list[str], seed: int) -> list[Reply]:
-        client = self._client()
+        try:
+            client = self._completions.client()
+        except Refused as error:
+            raise Interrupted(f"{self._who} {error}.") from None
         room = asyncio.Semaphore(self.part.concurrency)
-        failures: list[Refused] = []
-        in_a_row = 0
-        down: Refused | None = None
+        this = Round(self._completions)
 
         async def one(text: str) -> Reply:
-            nonlocal in_a_row, down
             async with room:
-                if down is not None:
+                if this.down is not None:
                     return Reply(None, status="failed", problem="the endpoint cannot be asked")
                 try:
-                    reply = await self._patiently(client, text, seed)
+                    reply = await self._one(client, text, seed)
                 except Refused as error:
-                    failures.append(error)
-                    in_a_row += error.concerns == "now"
-                    if error.concerns == "all" or in_a_row >= max(_ENOUGH, self.part.concurrency):
-                        down = down or error
+                    this.failed(error)
                     return Reply(None, status="failed", problem=str(error))
-                in_a_row = 0
+                this.answered()
                 return reply
 
         try:
             replies = await asyncio.gather(*(one(text) for text in texts))
         finally:
             await client.close()
-        if failures and len(failures) == len(texts):
-            # One text alone may be one that is never answered: for that, a run is not held up for ever.
-            passing = any(error.concerns == "now" for error in failures)
-            down = down or (failures[0] if passing or (len(texts) > 1 and not self._is_known) else None)
-        if down is not None:
+        if down := this.end(len(texts)):
             raise Interrupted(f"{self._who} {down}.", replies)
         return replies
 
-    def _client(self) -> openai.AsyncOpenAI:
-        key = self._key()
-        if not (key.isascii() and key.isprintable()):
-            # HTTP refuses it as well, and says it again.
-            raise Interrupted(
-                f"{self._who} cannot be asked: the key in the environment variable {self.part.api_key} has characters "
-                "that no key has, such as a line break."
-            )
-        try:
-            # The client takes any number for a port, and fails over it in the depths.
-            _ = urlsplit(self.part.base_url or "").port
-        except ValueError as error:
-            raise Interrupted(f"{self._who} cannot be asked: base_url is no address ({error}).") from None
-        # Servers on one's own machine want no key, and the client wants something.
-        return openai.AsyncOpenAI(
-            base_url=self.part.base_url, api_key=key or "none", max_retries=0, timeout=self.part.timeout_s
-        )
-
-    def _key(self) -> str:
-        return os.environ.get(self.part.api_key, "").strip()
-
-    async def _patiently(self, client: openai.AsyncOpenAI, text: str, seed: int) -> Reply:
-        pause = self.first_pause_s
-        for attempt in range(self.part.retries + 1):
-            asked = None
-            try:
-                return await self._once(client, text, seed)
-            except openai.APIStatusError as error:
-                if error.status_code < 500 and error.status_code not in _PASSING:
-                    raise self._refused(error) from None
-                why = f"answers with status {error.status_code}"
-                asked = _retry_after(error.response.headers.get("retry-after", ""))
-            except openai.APITimeoutError:
-                why = f"does not answer within {self.part.timeout_s:g} s"
-            except openai.APIConnectionError as error:
-                cause = _cause(error)
-                why = f"cannot be reached ({' '.join(str(cause).split())[:120] or type(cause).__name__})"
-                if _is_final(cause):
-                    raise Refused(why, "all") from None
-            except (openai.OpenAIError, ValueError):
-                why = "answers with what is no chat completion"
-            if attempt == self.part.retries:
-                raise Refused(f"{why}; it was asked {f'{attempt + 1} times' if attempt else 'once'}", "now")
-            # Half of a pause is drawn, so that all that failed at once do not come again at once.
-            await asyncio.sleep(min(_LONGEST_PAUSE_S, pause * random.uniform(0.5, 1.0) if asked is None else asked))
-            pause *= 2
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _once(self, client: openai.AsyncOpenAI, text: str, seed: int) -> Reply:
-        # The client's overloads do not know a mapping of settings.
-        create: Any = client.chat.completions.create
-        left_out = self._left_out
-        while True:
-            begin = time.perf_counter()
-            try:
-                answer = await create(**self._asked(text, seed, left_out))
-                break
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if self._is_known and left_out == self._left_out:
-                    raise
-                less = self._left_out if self._is_known else _less(left_out, error)
-                if less is None:
-                    raise
-                left_out = less
-        took = time.perf_counter() - begin
-        said, choice = _said(answer)
-        if not self._is_known:
-            # Only what was answered is known to be taken: a text that is too long is refused in every way.
-            self._left_out, self._is_known = left_out, True
-        score, reasoning, problem = self.form.read(said)
+    async def _one(self, client: openai.AsyncOpenAI, text: str, seed: int) -> Reply:
+        given = await self._completions.complete(client, lambda left_out: self._asked(text, seed, left_out))
+        score, reasoning, problem = self.form.read(given.text)
         if score is not None:
             # Servers that call themselves compatible tell these in forms of their own.
             with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
-                score = self.form.expected(said, choice.logprobs.content, score)
-        if problem and choice.finish_reason == "length":
+                score = self.form.expected(given.text, given.choice.logprobs.content, score)
+        if problem and given.choice.finish_reason == "length":
             problem = f"it was cut off at max_tokens ({self.part.max_tokens}): {problem}"
         status: Literal["scored", "unparsed"] = "unparsed" if score is None else "scored"
-        counts = [_count(answer, name) for name in ("prompt_tokens", "completion_tokens")]
         label = "" if score is None else self.form.label(score)
-        return Reply(score, reasoning, status, problem, said, took, counts[0], counts[1], label)
+        took = (given.latency_s, given.tokens_in, given.tokens_out)
+        return Reply(score, reasoning, status, problem, given.text, *took, label)
 
     def _asked(self, text: str, seed: int, left_out: frozenset[str]) -> dict[str, Any]:
         asked: dict[str, Any] = {
@@ -259,63 +158,3 @@ class Endpoint:
         elif "json_object" not in left_out:
             asked["response_format"] = {"type": "json_object"}
         return asked
-
-    def _refused(self, error: openai.APIStatusError) -> Refused:
-        """Return what a status means that does not pass."""
-        code, key = error.status_code, self._key()
-        if code in (401, 403):
-            has = "does not take the key in" if key else "wants a key, and there is none in"
-            return Refused(f"{has} the environment variable {self.part.api_key} (status {code})", "all")
-        if code == 402:
-            return Refused("wants to be paid first: the account has no credit left (status 402)", "all")
-        if code in (404, 405, 410):
-            return Refused(f"has no such model or no such address (status {code})", "all")
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        # Some servers say the key again.
-        told = " ".join((said.replace(key, "…") if key else said).split())[:200] if isinstance(said, str) else ""
-        return Refused(f"refuses the request (status {code}{f': {told}' if told else ''})", "text")
-
-
-def _less(left_out: frozenset[str], error: openai.APIStatusError) -> frozenset[str] | None:
-    """Return what to leave out next: what the endpoint names, else the next in order; None where all is left out."""
-    there = [name for name in _OPTIONS if name not in left_out]
-    named = [name for name in there if re.search(_OPTIONS[name], str(error.body))]
-    return left_out | {(named or there)[0]} if there else None
-
-
-def _said(answer: Any) -> tuple[str, Any]:
-    """Return a completion's text and choice; the client takes any JSON, and text too, for a completion."""
-    choices = getattr(answer, "choices", None)
-    choice: Any = choices[0] if isinstance(choices, list) and choices else None
-    if getattr(choice, "message", None) is None:
-        raise ValueError("no chat completion")
-    content = getattr(choice.message, "content", None)
-    return whole(content) if isinstance(content, str) else "", choice
-
-
-def _count(answer: Any, name: str) -> int:
-    """Return a number of tokens, or 0 where it is not told, or is no number."""
-    count = getattr(getattr(answer, "usage", None), name, None)
-    return count if isinstance(count, int) else 0
-
-
-def _retry_after(said: str) -> float | None:
-    """Return the seconds that a server asks to be left alone, which it says by number or by date."""
-    if re.fullmatch(r"\d+(\.\d+)?", said):
-        return float(said)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _is_final(cause: BaseException) -> bool:
-    """Tell whether a connection will not come off later either: there is no such host, or it is not who it says."""
-    unknown = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
-    return unknown or isinstance(cause, ssl.SSLCertVerificationError)

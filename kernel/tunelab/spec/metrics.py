@@ -15,6 +15,8 @@ from tunelab.errors import did_you_mean
 PLACEHOLDERS = ("prompt", "prediction", "ground_truth")
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+#: A judge tells no more apart.
+_MOST_RATINGS = 21
 
 
 class Rating(BaseModel):
@@ -71,7 +73,8 @@ class MetricDefinition(BaseModel):
         min_length=1, max_length=100_000, description="what the judge reads, with {{prompt}} and {{prediction}}"
     )
     rating_scale: list[Rating] = Field(
-        max_length=21, description="from the worst to the best: {definition: value}, definitions, or both as mappings"
+        max_length=_MOST_RATINGS,
+        description="from the worst to the best: {definition: value}, definitions, or both as mappings",
     )
 
     @field_validator("name")
@@ -86,6 +89,8 @@ class MetricDefinition(BaseModel):
     @field_validator("instructions")
     @classmethod
     def _show_the_answer(cls, instructions: str) -> str:
+        if "\0" in instructions:
+            raise ValueError("they have a NUL character, which no text has; remove it")
         used = set(_PLACEHOLDER.findall(instructions))
         if unknown := sorted(used - set(PLACEHOLDERS)):
             near = did_you_mean(unknown[0], PLACEHOLDERS)
@@ -102,9 +107,11 @@ class MetricDefinition(BaseModel):
     @classmethod
     def _from_a_mapping(cls, given: Any) -> Any:
         if isinstance(given, Mapping):
-            return [{"definition": word, "value": value} for word, value in given.items()]
+            given = [{"definition": word, "value": value} for word, value in given.items()]
         if not isinstance(given, (list, tuple)):
             raise ValueError("a scale is {definition: value}, or a list of definitions from the worst to the best")
+        if len(given) > _MOST_RATINGS:
+            raise ValueError(f"a scale has at most {_MOST_RATINGS} ratings, and this one has {len(given)}")
         return list(given)
 
     @field_validator("rating_scale")

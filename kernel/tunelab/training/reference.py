@@ -20,6 +20,7 @@ from trl import DPOTrainer
 from trl.trainer.utils import pad
 
 from tunelab import workspace
+from tunelab.models import digests
 from tunelab.training.fast import forward
 
 
@@ -150,26 +151,8 @@ def identity(folders: list[Path], model: PreTrainedModel, path: str) -> str:
     """
     device = model.device.type
     threads = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name()
-    weights = [digest(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
+    weights = [digests.of_file(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
     return "|".join([*weights, str(model.dtype), device, threads, torch.__version__, path])
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file, from the workspace's cache where size and time are those it was computed for."""
-    status = file.stat()
-    stamp = {"size": status.st_size, "time_ns": status.st_mtime_ns}
-    space = workspace.current()
-    notes = space.root / "cache" / "digests.json"
-    notes.parent.mkdir(mode=0o700, exist_ok=True)
-    with space.lock("digests"):
-        known = workspace.read_json(notes, {})
-        entry = known.get(str(file.resolve()))
-        if entry is not None and {name: entry[name] for name in stamp} == stamp:
-            return str(entry["sha256"])
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        workspace.write_json(notes, known | {str(file.resolve()): stamp | {"sha256": found}})
-    return found
 
 
 def _pairs(inputs: dict[str, Any]) -> list[dict[str, Tensor]]:

@@ -11,6 +11,7 @@ import { formatNumber, plainText } from './format';
 import type { JobSnapshot, JobTraits, Message, Model } from './model';
 import { RecordPages } from './recordpages';
 import type { EvaluationState, ExportFormat, RecordFilter, RecordQuery, SortKey, SummaryRow } from './results';
+import { saveFile } from './savefile';
 import { hasEnded } from './states';
 
 /** What the reader has chosen for each job; kept for as long as the page, since views come and go. */
@@ -359,7 +360,7 @@ function Export({ model }: { readonly model: Model<JobTraits> }) {
   useEffect(() => {
     const heard = (message: Message, buffers: readonly BlobPart[]) => {
       if (message.type === 'exported' && message.format === asked.current) {
-        save(message.name, buffers);
+        saveFile(message.name, buffers);
       }
       if (message.type === 'notice' || (message.type === 'exported' && message.format === asked.current)) {
         asked.current = null;
@@ -390,18 +391,4 @@ function Export({ model }: { readonly model: Model<JobTraits> }) {
       ))}
     </div>
   );
-}
-
-function save(name: string, parts: readonly BlobPart[]): void {
-  const url = URL.createObjectURL(new Blob([...parts]));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  // Not at once: the browser reads it after the click.
-  setTimeout(() => {
-    URL.revokeObjectURL(url);
-  }, 60_000);
 }

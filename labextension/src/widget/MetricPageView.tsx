@@ -6,7 +6,7 @@ import { formatDate } from './datasets';
 import { capitalise, formatNumber, plainText, visibleText } from './format';
 import { draftOf, marked, type Draft, type MetricPage, type MetricRow, type MetricsTraits } from './judgemetrics';
 import type { Message, Model } from './model';
-import { saveText } from './savefile';
+import { saveFile } from './savefile';
 
 interface MetricPageViewProps {
   readonly model: Model<MetricsTraits>;
@@ -73,7 +73,7 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
             type="button"
             title="As SageMaker and Bedrock take it"
             onClick={() => {
-              saveText(`${row.name}.json`, page.json);
+              saveFile(`${row.name}.json`, [page.json]);
             }}
           >
             Save as JSON

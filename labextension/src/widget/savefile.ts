@@ -1,8 +1,8 @@
-/** Saving a text as a file of the reader's computer, as a browser downloads it. */
+/** Saving a file on the reader's computer, as a browser downloads it. */
 
-/** Has the browser save `text` under `name`. */
-export function saveText(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+/** Has the browser save these parts as one file under `name`. */
+export function saveFile(name: string, parts: readonly BlobPart[]): void {
+  const url = URL.createObjectURL(new Blob([...parts]));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;
