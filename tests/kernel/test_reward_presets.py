@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_live import until
@@ -465,6 +465,7 @@ def all_scorers() -> Iterator[list[Scorer]]:
     answer=st.one_of(st.text(max_size=200), st.lists(st.sampled_from(PIECES), max_size=40).map("".join)),
     truth=st.one_of(st.none(), st.text(max_size=20), st.integers(), st.floats(), st.lists(st.integers(), max_size=3)),
 )
+@example(answer="0", truth="\n")
 def test_any_text_gets_a_score_from_0_to_1_or_a_reason(all_scorers: list[Scorer], answer: str, truth: Any) -> None:
     for scorer in all_scorers:
         score = one(scorer, answer, truth)

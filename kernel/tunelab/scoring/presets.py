@@ -209,7 +209,8 @@ class _Regex:
             return Score(0.0, note="the pattern's group is empty")
         given = extract.plain(given, self._fold_truth)
         right = any(given == extract.plain(str(truth), self._fold_truth) for truth in truths)
-        return Score(float(right), note=f"{given[:60]} for {str(truths[0])[:60]}")
+        note = f"{given[:60]} for {str(truths[0])[:60]}"
+        return Score(float(right), note=" ".join(note.split()))
 
 
 def search(pattern: str, text: str, full: bool, ignore_case: bool) -> dict[str, Any] | None:
