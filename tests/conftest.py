@@ -60,6 +60,12 @@ def _look_no_more() -> None:
     live = sys.modules.get("tunelab.notebook.live")
     for thing in list(live._watched) if live else ():
         thing._views.clear()
+    if live:
+        with live._guard:
+            live._watched.clear()
+            thread = live._thread
+        if thread:
+            thread.join(10)
 
 
 @pytest.fixture(scope="session")

@@ -258,6 +258,24 @@ def test_a_deletion_ends_every_view_of_the_version(page: Callable[..., tuple[Dat
     assert not made.path.exists()
 
 
+def test_a_version_that_goes_while_it_is_read_is_gone_and_nothing_has_failed(
+    page: Callable[..., tuple[DatasetPage, Seen]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tl.Dataset.create("sums", answers(4))
+    shown, seen = page("sums")
+    real = DatasetPage._present
+
+    def half_way(self: DatasetPage) -> dict[str, Any]:
+        real(self)
+        made.delete()
+        raise FileNotFoundError("report.json")
+
+    monkeypatch.setattr(DatasetPage, "_present", half_way)
+    shown._at = ()
+    until(lambda: seen.messages)
+    assert seen.messages == [{"type": "deleted"}]
+
+
 def test_a_version_that_a_job_needs_is_kept_and_the_reason_told(
     page: Callable[..., tuple[DatasetPage, Seen]],
 ) -> None:
@@ -347,6 +365,24 @@ def test_what_cannot_be_made_is_refused_in_the_form(workspace: Path, case: str) 
     until(lambda: seen.values["refused"])
     assert seen.values["refused"].startswith(sentence)
     assert (seen.values["creating"], seen.values["created"]) == (False, None)
+
+
+def test_what_is_asked_for_as_soon_as_a_creation_was_refused_is_heard(workspace: Path) -> None:
+    Path("rows.csv").write_text(WRONG.replace("rejcted", "rejected"))
+    asked = {"type": "create", "source": "rows.csv", "technique": "dpo", "columns": {}, "fix": []}
+    shown = CreateForm()
+
+    class AsksAgain(Seen):
+        def state(self, **values: Any) -> None:
+            super().state(**values)
+            if values.get("refused"):
+                shown.command(self, {**asked, "name": "rows"})
+
+    seen = AsksAgain()
+    shown.add(seen)
+    shown.command(seen, {**asked, "name": "a/b"})
+    until(lambda: seen.values["created"])
+    assert seen.values["created"] == "rows@1"
 
 
 def desk_threads() -> list[threading.Thread]:

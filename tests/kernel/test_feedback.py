@@ -139,18 +139,18 @@ def test_everything_that_goes_wrong_is_counted_and_nothing_hangs(
         }[case]
 
     server = judge(plan)
-    judged = scorer(server, retries=1, timeout_s=1.5, price_in=2.0, price_out=10.0)
+    judged = scorer(server, retries=1, timeout_s=3.0, price_in=2.0, price_out=10.0)
     scores = judged.score(CASES)
     assert [score.value for score in scores] == [0.25, 0.5, 0.75, None, 1.0, None, 0.0, 0.8]
     assert [score.status for score in scores] == ["scored"] * 3 + ["unparsed", "scored", "failed", "scored", "scored"]
     assert scores[0].note == "good" and scores[4].note == "prose"
     assert scores[3].note == 'it has no score: {"reasoning": "cut'
-    assert scores[5].note == "does not answer within 1.5 s; it was asked 2 times"
+    assert scores[5].note == "does not answer within 3 s; it was asked 2 times"
     metrics = judged.metrics()
     assert (metrics["feedback/failures"], metrics["feedback/unparsed"], metrics["feedback/cached"]) == (1, 1, 0)
     # 7 answered at the first round and 2 asked again for another reply, at 100 and 10 tokens.
     assert metrics["feedback/cost"] == pytest.approx(9 * (100 * 2 + 10 * 10) / 1e6)
-    assert 0 < metrics["feedback/latency_s"] < 1.5
+    assert 0 < metrics["feedback/latency_s"] < 3
     assert judged.metrics() == {}
     judged.close()
 
@@ -341,7 +341,7 @@ def test_a_server_says_itself_when_to_come_again(
     part = FeedbackReward(prompt="warm@1", model="judge", base_url=server.url, timeout_s=5)
     endpoint, begin = Endpoint(part, first_pause_s=60), time.monotonic()
     assert endpoint.ask(["a"])[0].score == 0.5
-    assert (0.3 if pause == "0.3" else 0) <= time.monotonic() - begin < 5
+    assert (0.3 if pause == "0.3" else 0) <= time.monotonic() - begin < 30
     endpoint.close()
 
 
@@ -412,7 +412,7 @@ def test_what_cannot_be_asked_at_all_is_said_without_the_key(
 
 
 def test_closing_ends_what_is_on_its_way(workspace: Path, judge: Callable[..., JudgeServer]) -> None:
-    server = judge(lambda *_: Answer(seconds=2.0))
+    server = judge(lambda *_: Answer(seconds=20.0))
     judged = scorer(server, timeout_s=30)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(judged.score, CASES)
@@ -422,8 +422,8 @@ def test_closing_ends_what_is_on_its_way(workspace: Path, judge: Callable[..., J
         judged.close()
         judged.close()
         with pytest.raises(Unreachable, match="was closed while it was asked"):
-            asked.result(5)
-    assert time.monotonic() - begin < 1.5
+            asked.result(15)
+    assert time.monotonic() - begin < 10
     assert not [thread for thread in threading.enumerate() if thread.name == "tunelab-feedback"]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_trainers import built, resolved
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -122,6 +122,7 @@ def test_rows_are_cut_only_where_one_does_not_fit() -> None:
     assert fit.choose(long, EIGHT, 1000) is None
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=40),
     rows=st.integers(1, 64),

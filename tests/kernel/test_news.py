@@ -33,7 +33,8 @@ class Ordered(Seen):
 def test_a_line_is_read_when_it_is_written_not_at_the_next_look(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LOOK_EVERY_S", 3600.0)
+    # Longer than is waited for a line below; the first look is due once the machine has been up for as long.
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 60.0)
     folder, journal = written()
     shown, seen = live(folder.id), Seen()
     shown.add(seen)
@@ -41,7 +42,7 @@ def test_a_line_is_read_when_it_is_written_not_at_the_next_look(
     until(lambda: module._watched[shown][1] > 0)
     for step in range(1, 4):
         journal.append("metric", step=step, values={"loss": 1.0})
-        until(lambda step=step: seen.curves.get("loss", [(0, 0.0)])[-1][0] == step)
+        until(lambda step=step: seen.curves.get("loss", [(0, 0.0)])[-1][0] == step, 15)
     shown.remove(seen)
     monkeypatch.undo()
 

@@ -107,7 +107,7 @@ def long(workspace: Path, tiny: Path, answers: Path) -> Iterator[tl.Job]:
 def test_a_killed_worker_is_started_again_from_its_checkpoint(long: tl.Job) -> None:
     before = _worker(long)
     before.kill()
-    _until(lambda: long.state == "recovering", 5)
+    _until(lambda: "recovering" in _states(long), 30)
     recovering = next(event for event in _events(long) if event.get("state") == "recovering")
     assert recovering["reason"] == "The worker was killed (signal 9); restart 1 of 3"
     assert recovering["from_step"] == long.folder.checkpoint_steps()[-1] >= 10

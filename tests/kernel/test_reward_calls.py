@@ -47,8 +47,8 @@ SCORED = {
     "the row's columns": ("def reward(prompt, ground_truth, completion): return ground_truth", [0, 1, 2, 3]),
     "the rest": ("def reward(completion, **row): return row['ground_truth'] + len(row['prompt'])", [6, 7, 8, 9]),
     "at once": (
-        "import asyncio, time\nbegin = time.time()\nasync def reward(completion):\n"
-        "    await asyncio.sleep(0.5)\n    return time.time() - begin < 1.5", [1] * 4,
+        "import asyncio\nbusy = 0\nasync def reward(completion):\n    global busy\n    busy += 1\n"
+        "    while busy < 4: await asyncio.sleep(0.01)\n    return 1", [1] * 4,
     ),
     "a batch": ("def reward(completions, ground_truth): return [10 * n for n in ground_truth]", [0, 10, 20, 30]),
     "a batch by TRL's names": (
@@ -220,10 +220,11 @@ def test_what_an_asynchronous_function_keeps_serves_every_batch(make: Make) -> N
 
 def test_a_process_that_ended_between_batches_costs_none_a_score(make: Make) -> None:
     scorer = make(
-        "import os, threading\ndef reward(completion):\n    threading.Timer(0.2, os._exit, [5]).start()\n    return 1.0"
+        "import os, threading\ndef reward(completion):\n    if completion == 'answer 3':\n"
+        "        threading.Timer(0.5, os._exit, [5]).start()\n    return 1.0"
     )
     assert [score.value for score in scorer.score(CASES)] == [1.0] * 4
-    scorer._child._process.wait(5)  # type: ignore[union-attr]
+    scorer._child._process.wait(30)  # type: ignore[union-attr]
     assert [score.value for score in scorer.score(CASES)] == [1.0] * 4
 
 

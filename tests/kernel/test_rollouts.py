@@ -271,7 +271,7 @@ def test_of_questions_that_wait_the_last_one_is_answered(workspace: Path, monkey
     for step in range(1, 31):
         shown.command(view, {"type": "rollouts", "step": step, "held_out": False})
     until(lambda: view.answers and view.answers[-1]["step"] == 30)
-    assert len(view.answers) < 10
+    assert len(view.answers) < 25
 
 
 def test_other_jobs_have_no_rollouts(workspace: Path) -> None:

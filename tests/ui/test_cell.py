@@ -49,7 +49,7 @@ def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, p
             seen.append(count)
         time.sleep(0.05)
     assert view.get_attribute("data-state") == "completed"
-    assert seen[:3] == [0, 1, 2], "the chart grows with each step while the job runs"
+    assert seen[0] == 0 and seen == sorted(seen) and len(seen) >= 3, "the chart grows with each step while the job runs"
     assert points(view) == 4
     expect(view.get_by_text("Finished in")).to_be_visible()
 
@@ -70,7 +70,7 @@ def test_the_quickstart_is_watched_saved_and_shown_later(desk: Desk, lab: Lab, p
 
 def test_a_click_is_heard_while_another_cell_runs(desk: Desk, lab: Lab) -> None:
     lab.write(
-        "cancel.ipynb", ["%load_ext tunelab", customize("stopped", max_steps=100_000), "import time; time.sleep(60)"]
+        "cancel.ipynb", ["%load_ext tunelab", customize("stopped", max_steps=100_000), "import time; time.sleep(600)"]
     )
     desk.open("cancel.ipynb")
     desk.run(0)
@@ -82,7 +82,7 @@ def test_a_click_is_heard_while_another_cell_runs(desk: Desk, lab: Lab) -> None:
     expect(desk.cell(2).get_by_text("[*]:")).to_be_visible()
     view.get_by_role("button", name="Cancel").click()
     expect(view.get_by_role("button", name="Cancelling…").or_(view.get_by_text("Cancelled at"))).to_be_visible(
-        timeout=1000
+        timeout=10_000
     )
     # And in the journal of the job, not in the page alone.
     request = lab.home / "jobs" / (view.get_attribute("aria-label") or "").removeprefix("Job ") / "cancel"

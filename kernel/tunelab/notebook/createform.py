@@ -104,9 +104,6 @@ class CreateForm:
                 # How Python says it is of no use here: the form maps columns by itself.
                 reason = re.sub(r" columns=\{.*\} maps .*$", "", str(error))
                 self._tell(turn, refused=reason, report=report, checking=None, creating=False)
-            finally:
-                with self._lock:
-                    self._is_creating &= self._turn != turn
 
         apart(begun, lambda reason: self._tell(turn, refused=reason, checking=None, creating=False))
 
@@ -156,7 +153,12 @@ class CreateForm:
 
     def _tell(self, turn: int, **values: Any) -> None:
         with self._lock:
-            if self._turn == turn and self._view is not None:
+            if self._turn != turn:
+                return
+            # First: what the view asks for as soon as it is told is heard.
+            if values.get("creating") is False:
+                self._is_creating = False
+            if self._view is not None:
                 self._view.state(**values)
 
 

@@ -187,6 +187,11 @@ class DatasetPage:
                 self._gone()
             else:
                 self._tell(**self._present())
+        except Exception:
+            # Deleted while it was read, it is gone, and nothing has failed.
+            if self.dataset.path.is_dir():
+                raise
+            self._gone()
         finally:
             self._is_reading = False
 
@@ -233,8 +238,9 @@ class DatasetPage:
         self._gone()
 
     def _gone(self) -> None:
-        self._send({"type": "deleted"})
+        # At once: who deletes it and who finds it gone may both come here, and each view is told once.
         with self._lock:
+            self._send({"type": "deleted"})
             self._views.clear()
 
     def _refuse(self, reason: str) -> None:
