@@ -3,7 +3,7 @@
 A hundred instructions with two outputs each and the one that people prefer. Prints agreement with its 95% interval,
 Cohen's kappa, how many verdicts change with the order, and the preferences for a place and for length.
 
-    TUNELAB_DATA=FOLDER python benchmarks/judge_ways.py [--model NAME] [--metric NAME] [--limit ROWS]
+    TUNELAB_DATA=FOLDER python benchmarks/judge_ways.py [--model NAME] [--metric NAME] [--limit ROWS] [--way WAY …]
 
 Reads `llmbar/natural.json` in the folder, and says so where it is not there.
 """
@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--metric", default="following_instructions")
     parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--way", choices=WAYS, action="append", help="only this one; may be given again")
     given = parser.parse_args()
     path = Path(os.environ.get("TUNELAB_DATA", "")) / "llmbar" / "natural.json"
     if not os.environ.get("TUNELAB_DATA") or not path.is_file():
@@ -48,7 +49,8 @@ def main() -> int:
         print(
             f"{'way':24}{'agreement':>22}{'kappa':>8}{'tied':>8}{'flipped':>9}{'place':>8}{'length':>8}{'unscored':>10}{'s':>7}"
         )
-        for way, settings in WAYS.items():
+        for way in given.way or WAYS:
+            settings = WAYS[way]
             begin = time.monotonic()
             judge = {"model": given.model, "metrics": [given.metric], **settings}
             job = tl.evaluate(method="meta", dataset=rows, judge=judge).wait(progress=False)

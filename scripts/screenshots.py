@@ -3,7 +3,8 @@
 In a JupyterLab of its own smollm2-135m is fine-tuned for real, and the live view in the cell and the side panel are
 taken in both themes while the training runs; before it, a dataset with its preview. FOLDER (`build/screenshots`) keeps
 the workspace: a second run takes the jobs as it finds them, and trains nothing anew. With `--datasets` it takes the
-dataset alone, with `--rollouts` the answers of `rlvr.ipynb`, which it runs first.
+dataset alone; with `--rollouts` the answers of `rlvr.ipynb`, with `--evaluation` the comparison of `evaluate.ipynb`,
+which it runs first.
 """
 
 import re
@@ -54,15 +55,20 @@ def main() -> int:
     folder = Path(given[0] if given else "build/screenshots").absolute()
     lab = Lab(folder)
     try:
-        if "--rollouts" in sys.argv:
+        for option, notebook, take_it in (
+            ("--rollouts", "rlvr", take_rollouts),
+            ("--evaluation", "evaluate", take_evaluation),
+        ):
+            if option not in sys.argv:
+                continue
             if lab.python("import tunelab as tl; print(len(tl.jobs()))") == "0":
-                tour = [sys.executable, "scripts/notebooks.py", "notebooks/rlvr.ipynb"]
+                tour = [sys.executable, "scripts/notebooks.py", f"notebooks/{notebook}.ipynb"]
                 subprocess.run(tour, env=lab.env, cwd=REPOSITORY, check=True)
             with sync_playwright() as playwright:
                 context = chromium(playwright).new_context(
                     viewport={"width": 1360, "height": 1150}, device_scale_factor=1.5
                 )
-                take_rollouts(Desk(context.new_page(), lab).open())
+                take_it(Desk(context.new_page(), lab).open())
             return 0
         for name in ("reminders.jsonl", "everyday.jsonl"):
             (lab.root / name).write_text((DATA / name).read_text(encoding="utf-8"), encoding="utf-8")
@@ -129,6 +135,20 @@ def take_rollouts(desk: Desk) -> None:
         desk.page.mouse.move(0, 0)
         expect(view.locator(".scatterlayer .trace").first).to_be_visible(timeout=60_000)
         view.screenshot(path=DOCS / f"rollouts-{theme.lower()}.png", animations="disabled")
+
+
+def take_evaluation(desk: Desk) -> None:
+    """Write the pictures of an evaluation: the comparison, and the first records of the table, in both themes."""
+    panel = desk.panel()
+    panel.get_by_role("button", name=re.compile("Open job friendlier")).first.click(timeout=60_000)
+    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    view = desk.page.get_by_role("main").get_by_role("region", name=re.compile("^Job friendlier"))
+    desk.command("application:toggle-left-area")
+    expect(view.get_by_role("table", name="Records").get_by_role("row").nth(1)).to_be_visible(timeout=60_000)
+    for theme in ("Light", "Dark"):
+        desk.theme(theme)
+        desk.page.mouse.move(0, 0)
+        view.screenshot(path=DOCS / f"evaluation-{theme.lower()}.png", animations="disabled")
 
 
 def take(desk: Desk) -> None:
