@@ -22,7 +22,7 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
     """Return what the page's view shows of a job, as JSON."""
     return {
         "id": job.id,
-        "name": job.id.rsplit("-", 3)[0],
+        "name": job.spec["name"],
         "kind": job.spec["kind"],
         **(_evaluation(job) if job.spec["kind"] == "evaluate" else _customization(job)),
         "state": view.state,
