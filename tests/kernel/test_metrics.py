@@ -281,7 +281,7 @@ def test_the_kernel_lists_metrics_without_heavy_libraries(workspace: Path) -> No
 
 
 #: Placeholders stay the only ones.
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="{}")).map(
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="{}\0")).map(
     lambda text: f"{text}{{{{prediction}}}}{text}"
 )
 WORD = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(str.strip)
