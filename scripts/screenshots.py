@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Locator, expect, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests" / "ui"))
@@ -117,13 +117,19 @@ def take_dataset(desk: Desk) -> None:
         desk.page.screenshot(path=DOCS / f"dataset-{theme.lower()}.png", animations="disabled", clip=part)
 
 
+def job_as_tab(desk: Desk, name: str) -> Locator:
+    """Open the newest job of a name as a tab, with the panel out of the way, and return its view."""
+    panel = desk.panel()
+    panel.get_by_role("button", name=re.compile(f"Open job {name}")).first.click(timeout=60_000)
+    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    view = desk.page.get_by_role("main").get_by_role("region", name=re.compile(f"^Job {name}"))
+    desk.command("application:toggle-left-area")
+    return view
+
+
 def take_rollouts(desk: Desk) -> None:
     """Write the pictures of a reinforcement job: its curves, and the best and worst answers of a step."""
-    panel = desk.panel()
-    panel.get_by_role("button", name=re.compile("Open job reader")).first.click(timeout=60_000)
-    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
-    view = desk.page.get_by_role("main").get_by_role("region", name=re.compile("^Job reader"))
-    desk.command("application:toggle-left-area")
+    view = job_as_tab(desk, "reader")
     table = view.get_by_role("table", name="Rollouts")
     expect(table.get_by_role("row").nth(1)).to_be_visible(timeout=60_000)
     step = view.get_by_role("textbox", name=re.compile("Step, up to"))
@@ -139,11 +145,7 @@ def take_rollouts(desk: Desk) -> None:
 
 def take_evaluation(desk: Desk) -> None:
     """Write the pictures of an evaluation: the comparison, and the first records of the table, in both themes."""
-    panel = desk.panel()
-    panel.get_by_role("button", name=re.compile("Open job friendlier")).first.click(timeout=60_000)
-    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
-    view = desk.page.get_by_role("main").get_by_role("region", name=re.compile("^Job friendlier"))
-    desk.command("application:toggle-left-area")
+    view = job_as_tab(desk, "friendlier")
     expect(view.get_by_role("table", name="Records").get_by_role("row").nth(1)).to_be_visible(timeout=60_000)
     for theme in ("Light", "Dark"):
         desk.theme(theme)

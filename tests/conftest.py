@@ -58,14 +58,15 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def _look_no_more() -> None:
     """Take away what this test left on show: what looks at jobs also revives them, in the next test's workspace too."""
     live = sys.modules.get("tunelab.notebook.live")
-    for thing in list(live._watched) if live else ():
+    if live is None:
+        return
+    for thing in list(live._watched):
         thing._views.clear()
-    if live:
-        with live._guard:
-            live._watched.clear()
-            thread = live._thread
-        if thread:
-            thread.join(10)
+    with live._guard:
+        live._watched.clear()
+        thread = live._thread
+    if thread:
+        thread.join(10)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Given
 
 from tunelab.data import known
-from tunelab.data.faults import Fault
-from tunelab.data.mapping import ABSENT, OPTIONAL, Mapping, reach, renamer
+from tunelab.data.faults import ABSENT, Fault
+from tunelab.data.mapping import OPTIONAL, Mapping, reach, renamer
 from tunelab.data.reading import Row
 from tunelab.errors import DataError, did_you_mean, listing
 

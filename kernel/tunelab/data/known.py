@@ -12,8 +12,8 @@ from typing import Any
 
 from tunelab.data import asking, turns
 from tunelab.data.checks import shared_beginning
-from tunelab.data.faults import Fault, value_fault
-from tunelab.data.mapping import ABSENT, Convert, Mapping, nothing, reach, renamer, same
+from tunelab.data.faults import ABSENT, Fault, value_fault
+from tunelab.data.mapping import Convert, Mapping, nothing, reach, renamer, same
 from tunelab.data.reading import Row
 
 OWN = "tunelab's own form"

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunelab.data.faults import Fault, missing
+from tunelab.data.faults import ABSENT, Fault, value_fault
 from tunelab.data.reading import Row
 
 Convert = Callable[[Row], Row | Fault]
 
 #: Fields that are read where they are there, and may be absent or null.
 OPTIONAL = frozenset({"tools", "id", "system", "metadata"})
-ABSENT = object()
 
 
 def same(row: Row) -> Row | Fault:
@@ -85,10 +84,8 @@ def renamer(columns: dict[str, str]) -> Convert:
 
 def nothing(value: Any, name: str) -> Fault | None:
     """Return the fault of a value that is absent, null or without text, under the name that the source has for it."""
-    if value is ABSENT:
-        return missing(name)
-    if value is None:
-        return Fault("null", name, f"'{name}' is null. Give it a text, or leave the row out.")
+    if value is ABSENT or value is None:
+        return value_fault(value, name, "text")
     if isinstance(value, str) and (not value or value.isspace()):
         return Fault("empty", name, f"'{name}' is empty. Give it a text, or leave the row out.")
     return None

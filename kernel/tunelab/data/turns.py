@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from tunelab.data.faults import Fault, missing, type_name, value_fault
-from tunelab.data.mapping import ABSENT, Convert, nothing
+from tunelab.data.faults import ABSENT, Fault, missing, type_name, value_fault
+from tunelab.data.mapping import Convert, nothing
 from tunelab.data.reading import Row
 
 _SPEAKERS = {

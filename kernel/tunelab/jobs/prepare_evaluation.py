@@ -240,6 +240,13 @@ def _here(judge: Judge) -> str:
     return str(ref.folder) if ref.kind == "folder" else ref.version or judge.model
 
 
+def _definitions(judge: Judge, files: Mapping[str, str]) -> list[tuple[str, MetricDefinition]]:
+    """Return a resolved judge's metrics, by version, from the files of its job."""
+    return [
+        (str(label), MetricDefinition.model_validate_json(files[metric_file(str(label))])) for label in judge.metrics
+    ]
+
+
 def _fits(
     spec: EvaluateSpec,
     judge: Judge | None,
@@ -251,8 +258,7 @@ def _fits(
     """Refuse rows that lack what a metric or a function reads."""
     without = next((record for record in found if record.ground_truth is None), None)
     if judge is not None and without is not None:
-        for label in judge.metrics:
-            metric = MetricDefinition.model_validate_json(files[metric_file(str(label))])
+        for label, metric in _definitions(judge, files):
             if metric.wants_ground_truth:
                 raise SpecError(
                     f"The metric '{label}' compares with {{{{ground_truth}}}}, and {dataset} has no response in row "
@@ -317,8 +323,8 @@ def _labelled(spec: EvaluateSpec, namespace: dict[str, Any] | None, table: Any, 
 
 def _rated(judge: Judge, files: dict[str, str], dataset: Dataset, where: str) -> None:
     """Refuse ratings by people that no answer can get from the judge."""
-    for label in judge.metrics:
-        values = MetricDefinition.model_validate_json(files[metric_file(str(label))]).scale.values()
+    for label, metric in _definitions(judge, files):
+        values = metric.scale.values()
         low, high = min(values), max(values)
         for number, row in enumerate(dataset.read(), 1):
             rating = row["metadata"]["label"]
