@@ -4,7 +4,7 @@ import { Widget } from '@lumino/widgets';
 
 import type { Attachment } from './attach';
 import { CommModel } from './comm';
-import { stateOf, type PanelSource } from './panel';
+import { stateOf, type PanelSource } from './source';
 import type { CreateState } from './widget/CreateView';
 import type { CreateTraits } from './widget/model';
 import type { Shell } from './widget/shell';

@@ -7,7 +7,7 @@ import { FileDialog, type IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { createNotebook, pythonKernel } from './create';
 import { CreateDialog } from './createdialog';
 import { notebookWith } from './notebook';
-import type { PanelSource } from './panel';
+import type { PanelSource } from './source';
 import type { Shell } from './widget/shell';
 
 /** The endings of the files that datasets are made from. Kernel: data/reading.py. */

@@ -15,8 +15,9 @@ import { customizeIcon } from './icons';
 import { MLflow } from './mlflow';
 import { customizationNotebook, DEFAULT_MODEL } from './notebook';
 import { DATASET_MIME, JOB_MIME, LiveOutput } from './output';
-import { PanelSource, TunelabPanel } from './panel';
+import { PANEL_ID, Studio } from './panel';
 import { LabShell } from './shell';
+import { PanelSource } from './source';
 
 /** The commands of the extension. */
 export namespace CommandIDs {
@@ -119,13 +120,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const tools = new DatasetTools(app, source, documents, browser);
     // Outputs are drawn while the settings are still on their way.
     const settings = registry?.load(PLUGIN_ID) ?? Promise.resolve(null);
-    const panelHost = new LabShell(app, mlflow, tools, source, settings);
+    const panelHost = new LabShell(app, mlflow, tools, source, source, settings);
 
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (panel: NotebookPanel) => {
         const { rendermime } = panel.content;
         const own = sourceOf(panel.context.sessionContext);
-        const host = new LabShell(app, mlflow, tools, own, settings);
+        const host = new LabShell(app, mlflow, tools, own, source, settings);
         rendermime.addFactory(
           {
             safe: true,
@@ -142,7 +143,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       }
     });
 
-    const panel = new TunelabPanel(source, panelHost);
+    const panel = new Studio(source, panelHost, { canOpenTab: true });
+    panel.id = PANEL_ID;
     let side = '';
     const place = (wanted: string) => {
       if (wanted !== side) {
@@ -150,7 +152,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
         shell.add(panel, side, { rank: 700, type: 'tunelab' });
       }
     };
-    restorer?.add(panel, 'tunelab-panel');
+    restorer?.add(panel, PANEL_ID);
 
     commands.addCommand(CommandIDs.openPanel, {
       label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),

@@ -1,167 +1,44 @@
-/** The side panel: jobs, datasets, metrics by the current notebook's kernel, or its own, and what to do without. */
-import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { ServiceManager, Session } from '@jupyterlab/services';
-import { Signal, type ISignal } from '@lumino/signaling';
+/** The Studio as a Lumino widget: the side panel, a tab of the main area, a cell's output. */
 import type { Message } from '@lumino/messaging';
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
-import { attach, type Attachment } from './attach';
+import type { Attachment } from './attach';
 import { CommModel } from './comm';
-import { pythonKernel } from './create';
-import { sourceOf, type Source } from './follow';
 import { customizeIcon } from './icons';
-import { sentence } from './sentences';
+import { stateOf, type PanelSource } from './source';
 import type { MetricsTraits } from './widget/judgemetrics';
 import type { DatasetsTraits, ListTraits } from './widget/model';
-import type { PanelState } from './widget/PanelView';
+import type { ModelsTraits } from './widget/models';
+import type { StudioOptions } from './widget/mount';
+import type { Lists, PanelState } from './widget/PanelView';
 import type { Shell } from './widget/shell';
-import type { KernelState } from './widget/Waiting';
 
 /** The panel's id in the page. */
 export const PANEL_ID = 'tunelab-panel';
-/** The name by which the panel's own kernel is found again after a reload. */
-const OWN_PATH = 'tunelab-panel';
 
-/** The kernel that the panel uses now, and whose it is. */
-export class PanelSource implements Source {
-  private followed: Source | null = null;
-  private own: Session.ISessionConnection | null = null;
-  private starting = false;
-  private failed = '';
-  private active = false;
-  private readonly _changed = new Signal<this, void>(this);
-
-  constructor(
-    private readonly services: ServiceManager.IManager,
-    private readonly notebooks: INotebookTracker
-  ) {
-    notebooks.currentChanged.connect(this.follow, this);
-    this.follow();
-  }
-
-  get attachment(): Attachment | null {
-    return this.followed ? this.followed.attachment : this.own?.kernel ? attach(this.own.kernel) : null;
-  }
-
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  /** The notebook whose kernel it is, or null for the panel's own. */
-  get notebook(): string | null {
-    return this.notebooks.currentWidget?.context.localPath ?? null;
-  }
-
-  /** Why the panel's own kernel could not be started, or nothing. */
-  get failure(): string {
-    return this.failed;
-  }
-
-  /** From now on a kernel may be started where there is none; before, nobody has looked. */
-  activate(): void {
-    if (!this.active) {
-      this.active = true;
-      this.follow();
-    }
-  }
-
-  /** Starts the panel's own kernel again. */
-  restartOwn(): void {
-    this.own = null;
-    this.failed = '';
-    this.follow();
-  }
-
-  private follow(): void {
-    this.followed?.changed.disconnect(this.tell, this);
-    const notebook = this.notebooks.currentWidget;
-    this.followed = notebook ? sourceOf(notebook.context.sessionContext) : null;
-    this.followed?.changed.connect(this.tell, this);
-    if (!this.followed && this.active && !this.own && !this.starting) {
-      void this.startOwn();
-    }
-    this.tell();
-  }
-
-  private async startOwn(): Promise<void> {
-    this.starting = true;
-    const { sessions, kernelspecs } = this.services;
-    try {
-      await Promise.all([sessions.ready, kernelspecs.ready]);
-      // A page that was reloaded finds the kernel that it had.
-      const running = await sessions.findByPath(OWN_PATH);
-      const spec = pythonKernel(kernelspecs.specs);
-      if (!running && !spec) {
-        throw new Error('Jupyter has no Python kernel.');
-      }
-      this.own = running
-        ? sessions.connectTo({ model: running })
-        : await sessions.startNew({
-            path: OWN_PATH,
-            name: 'tunelab',
-            type: 'tunelab',
-            kernel: { name: spec?.name ?? '' }
-          });
-      const kernel = this.own.kernel;
-      if (kernel) {
-        const attachment = attach(kernel);
-        attachment.changed.connect(this.tell, this);
-        if (attachment.status === 'connecting' || attachment.status === 'unloaded') {
-          void attachment.load();
-        }
-      }
-    } catch (error) {
-      this.failed = (error as Error).message;
-    }
-    this.starting = false;
-    this.tell();
-  }
-
-  private tell(): void {
-    this._changed.emit();
-  }
+/** The lists' models in one kernel. */
+interface OpenLists {
+  readonly of: Attachment;
+  readonly models: CommModel<ModelsTraits>;
+  readonly datasets: CommModel<DatasetsTraits>;
+  readonly jobs: CommModel<ListTraits>;
+  readonly metrics: CommModel<MetricsTraits>;
 }
 
-/** How the panel's kernel stands, in words, with the button that helps. */
-export function stateOf(source: PanelSource): KernelState {
-  const attachment = source.attachment;
-  const ready = attachment?.status === 'ready';
-  const said = sentence(source.notebook, attachment, source.failure);
-  return {
-    kernel: source.notebook?.split('/').pop() ?? 'Own kernel',
-    tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
-    sentence: ready ? null : said.text,
-    action: !said.action
-      ? null
-      : {
-          label: said.action,
-          run: () => {
-            if (attachment && attachment.status !== 'dead') {
-              void attachment.load();
-            } else {
-              source.restartOwn();
-            }
-          }
-        }
-  };
-}
-
-/** The panel: lists of jobs, datasets and metrics, or a sentence and a button. */
-export class TunelabPanel extends Widget {
+/** The Studio: lists and pages, or a sentence and a button. */
+export class Studio extends Widget {
   private loading: Promise<typeof import('./widget/mount')> | null = null;
   private draw: ((state: PanelState) => void) | null = null;
   private undo: (() => void) | null = null;
-  private jobs: CommModel<ListTraits> | null = null;
-  private datasets: CommModel<DatasetsTraits> | null = null;
-  private metrics: CommModel<MetricsTraits> | null = null;
-  private listsOf: Attachment | null = null;
+  private lists: OpenLists | null = null;
 
   constructor(
     private readonly source: PanelSource,
-    private readonly shell: Shell
+    private readonly shell: Shell,
+    private readonly options: StudioOptions = {}
   ) {
     super();
-    this.id = PANEL_ID;
     this.addClass('tunelab-panel');
     this.title.icon = customizeIcon;
     this.title.caption = 'Model customization (tunelab)';
@@ -185,6 +62,10 @@ export class TunelabPanel extends Widget {
   }
 
   override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this.source.changed.disconnect(this.refresh, this);
     this.undo?.();
     this.closeLists();
     Signal.clearData(this);
@@ -196,7 +77,7 @@ export class TunelabPanel extends Widget {
     const { mountPanel } = await this.loading;
     if (!this.isDisposed) {
       if (!this.draw) {
-        [this.draw, this.undo] = mountPanel(this.node, this.shell);
+        [this.draw, this.undo] = mountPanel(this.node, this.shell, this.options);
       }
       this.refresh();
     }
@@ -208,34 +89,48 @@ export class TunelabPanel extends Widget {
     }
     const attachment = this.source.attachment;
     const ready = attachment?.status === 'ready';
-    if (attachment !== this.listsOf || !ready) {
+    if (this.lists && (attachment !== this.lists.of || !ready)) {
       this.closeLists();
     }
-    if (ready && !this.jobs) {
-      const redraw = () => {
-        this.refresh();
-      };
-      this.jobs = new CommModel<ListTraits>(attachment.kernel, { view: 'jobs' });
-      this.jobs.on('change:jobs', redraw);
-      this.datasets = new CommModel<DatasetsTraits>(attachment.kernel, { view: 'datasets' });
-      this.datasets.on('change:datasets', redraw);
-      this.metrics = new CommModel<MetricsTraits>(attachment.kernel, { view: 'metrics' });
-      this.metrics.on('change:metrics', redraw);
-      this.listsOf = attachment;
+    if (ready && !this.lists) {
+      this.lists = this.openLists(attachment);
     }
-    this.draw({
-      ...stateOf(this.source),
-      mlflow: attachment?.answer?.mlflow ?? null,
-      jobs: this.jobs?.get('jobs') ? this.jobs : null,
-      datasets: this.datasets?.get('datasets') ? this.datasets : null,
-      metrics: this.metrics?.get('metrics') ? this.metrics : null
-    });
+    this.draw({ ...stateOf(this.source), mlflow: attachment?.answer?.mlflow ?? null, ...shown(this.lists) });
+  }
+
+  private openLists(of: Attachment): OpenLists {
+    const redraw = () => {
+      this.refresh();
+    };
+    const { kernel } = of;
+    const models = new CommModel<ModelsTraits>(kernel, { view: 'models' });
+    models.on('change:models', redraw);
+    const datasets = new CommModel<DatasetsTraits>(kernel, { view: 'datasets' });
+    datasets.on('change:datasets', redraw);
+    const jobs = new CommModel<ListTraits>(kernel, { view: 'jobs' });
+    jobs.on('change:jobs', redraw);
+    const metrics = new CommModel<MetricsTraits>(kernel, { view: 'metrics' });
+    metrics.on('change:metrics', redraw);
+    return { of, models, datasets, jobs, metrics };
   }
 
   private closeLists(): void {
-    this.jobs?.close();
-    this.datasets?.close();
-    this.metrics?.close();
-    this.jobs = this.datasets = this.metrics = this.listsOf = null;
+    if (this.lists) {
+      const { models, datasets, jobs, metrics } = this.lists;
+      [models, datasets, jobs, metrics].forEach(model => {
+        model.close();
+      });
+      this.lists = null;
+    }
   }
+}
+
+/** The lists that the kernel has sent. */
+function shown(lists: OpenLists | null): Lists {
+  return {
+    models: lists?.models.get('models') ? lists.models : null,
+    datasets: lists?.datasets.get('datasets') ? lists.datasets : null,
+    jobs: lists?.jobs.get('jobs') ? lists.jobs : null,
+    metrics: lists?.metrics.get('metrics') ? lists.metrics : null
+  };
 }

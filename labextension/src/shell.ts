@@ -2,22 +2,28 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import type { JSONObject } from '@lumino/coreutils';
 import type { Widget } from '@lumino/widgets';
 
 import { DatasetHost, openDataset } from './datasethost';
+import { CommModel } from './comm';
 import type { DatasetTools } from './datasets';
 import type { Source } from './follow';
 import { customizeIcon } from './icons';
 import { JobHost, kernelOf, openJob } from './jobhost';
 import type { MLflow } from './mlflow';
 import { DEFAULT_MODEL } from './notebook';
+import { Studio } from './panel';
+import type { PanelSource } from './source';
 import type { DatasetTraits, JobTraits, MLflowLink, Model } from './widget/model';
-import type { Shell, ViewSettings } from './widget/shell';
+import type { Route } from './widget/route';
+import type { Asked, Shell, ViewSettings } from './widget/shell';
 
 const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: DEFAULT_MODEL };
 
 /** The host of the views that draw from `source`. */
 export class LabShell implements Shell {
+  private static studios = 0;
   private current = DEFAULTS;
   private readonly listeners = new Set<() => void>();
 
@@ -26,6 +32,7 @@ export class LabShell implements Shell {
     private readonly mlflow: MLflow,
     private readonly tools: DatasetTools,
     private readonly source: Source,
+    private readonly panel: PanelSource,
     settings: Promise<ISettingRegistry.ISettings | null>
   ) {
     void settings.then(loaded => {
@@ -37,6 +44,18 @@ export class LabShell implements Shell {
       };
       read();
       loaded?.changed.connect(read);
+    });
+  }
+
+  open<T extends object>(asked: Asked): Model<T> & { close(): void } {
+    return new CommModel<T>(kernelOf(this.source), asked as JSONObject);
+  }
+
+  openStudio(route?: Route): void {
+    const id = `tunelab-studio-${++LabShell.studios}`;
+    this.tab(id, 'Studio', 'Model customization (tunelab)', () => {
+      // In the main area it follows the notebook on show, as the side panel does.
+      return new Studio(this.panel, this, route ? { route } : {});
     });
   }
 

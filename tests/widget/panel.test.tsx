@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import type { MetricsTraits } from '../../labextension/src/widget/judgemetrics';
 import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
+import type { ModelsTraits } from '../../labextension/src/widget/models';
 import { mountPanel } from '../../labextension/src/widget/mount';
 import type { PanelState } from '../../labextension/src/widget/PanelView';
 import { TestModel } from './models';
@@ -57,6 +58,7 @@ function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
       sentence: null,
       action: null,
       mlflow: LINK,
+      models: jobs && new TestModel<ModelsTraits>({ models: [] }),
       jobs: model,
       datasets,
       metrics,
@@ -265,36 +267,36 @@ describe('a job that is opened', () => {
 
   test('shows once the kernel has answered', () => {
     open();
-    expect(shell.open.map(model => model.job)).toEqual(['a-1']);
+    expect(shell.openJobs.map(model => model.job)).toEqual(['a-1']);
     expect(screen.getByText('Reading the journal…')).toBeTruthy();
     expect(screen.queryByRole('region')).toBeNull();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
     expect(screen.queryByText('Reading the journal…')).toBeNull();
   });
 
   test('is closed by the way back to the list', () => {
     open();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     const back = button('‹ All jobs');
     expect(document.activeElement).toBe(back);
     fireEvent.click(back);
     expect(ids()).toEqual(['a-1', 'b-2']);
-    expect(shell.open).toEqual([]);
+    expect(shell.openJobs).toEqual([]);
     expect(shell.models.map(model => model.listening('change:snapshot'))).toEqual(shell.models.map(() => 0));
   });
 
   test('gives the list back when it is removed', () => {
     const { model } = open();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     model.update({ jobs: [row({ id: 'b-2' })] });
     expect(ids()).toEqual(['b-2']);
-    expect(shell.open).toEqual([]);
+    expect(shell.openJobs).toEqual([]);
   });
 
   test('stays open while the list changes', () => {
     const { model } = open();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     const before = shell.models.length;
     model.update({ jobs: [row({ id: 'c-3' }), row({ id: 'a-1', step: 13 })] });
     expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
@@ -303,26 +305,26 @@ describe('a job that is opened', () => {
 
   test('is opened anew when its kernel is back', () => {
     const { draw } = open();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     draw({ sentence: 'Asking the kernel…', jobs: null });
-    expect(shell.open).toEqual([]);
+    expect(shell.openJobs).toEqual([]);
     draw({});
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     expect(screen.getByRole('region', { name: 'Job a-1' })).toBeTruthy();
   });
 
   test('goes into a tab of its own', () => {
     open();
-    shell.open[0]!.answer({ name: 'poet' });
+    shell.openJobs[0]!.answer({ name: 'poet' });
     fireEvent.click(button('Open as tab'));
     expect(shell.asked).toEqual([['tab', 'a-1', 'poet']]);
   });
 
   test('that the kernel cancels is asked of its own model', () => {
     open();
-    shell.open[0]!.answer();
+    shell.openJobs[0]!.answer();
     fireEvent.click(button('Cancel'));
-    expect(shell.open[0]!.sent).toContainEqual({ type: 'cancel' });
+    expect(shell.openJobs[0]!.sent).toContainEqual({ type: 'cancel' });
   });
 });
 
@@ -442,7 +444,7 @@ describe('text from models and data', () => {
     const parts = [...only!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble')].map(text);
     expect(parts).toEqual([hostile, `DPO · ${hostile}`, `Failed: ${hostile}`]);
     fireEvent.click(only!);
-    shell.open[0]!.answer({ name: raw, model: raw });
+    shell.openJobs[0]!.answer({ name: raw, model: raw });
     expect(screen.getByRole('heading', { level: 3 }).textContent).toBe(hostile);
     expect(el.querySelector('script, img')).toBeNull();
   });

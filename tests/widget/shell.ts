@@ -1,6 +1,7 @@
 /** A host that tests drive by hand, in JupyterLab's place. */
 import type { DatasetTraits, JobRow, JobTraits, MLflowLink } from '../../labextension/src/widget/model';
-import type { Shell, ViewSettings } from '../../labextension/src/widget/shell';
+import type { Route } from '../../labextension/src/widget/route';
+import type { Asked, Shell, ViewSettings } from '../../labextension/src/widget/shell';
 import { TestModel } from './models';
 import { snapshot } from './snapshot';
 
@@ -34,16 +35,40 @@ export class OpenedDataset extends TestModel<DatasetTraits> {
   }
 }
 
+/** Any other view's model, likewise. */
+export class OpenedView extends TestModel<Record<string, unknown>> {
+  closed = false;
+
+  constructor(readonly asked: Asked) {
+    super({});
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
 const SETTINGS: ViewSettings = { refresh: 100, charts: {}, defaultModel: 'smollm2-135m' };
 
 /** A host that keeps what views ask of it. */
 export class TestShell implements Shell {
   readonly models: OpenedModel[] = [];
   readonly datasets: OpenedDataset[] = [];
+  readonly views: OpenedView[] = [];
   readonly asked: unknown[][] = [];
   refused: string | null = null;
   /** The path that the user chooses. */
   chosen: string | null = null;
+
+  open<T extends object>(asked: Asked) {
+    const view = new OpenedView(asked);
+    this.views.push(view);
+    return view as unknown as TestModel<T> & { close(): void };
+  }
+
+  openStudio(route?: Route): void {
+    this.asked.push(['studio', route]);
+  }
 
   openModel(job: string): OpenedModel {
     const model = new OpenedModel(job);
@@ -98,7 +123,7 @@ export class TestShell implements Shell {
   }
 
   /** The models that are open now: React's strict mode opens each twice. */
-  get open(): OpenedModel[] {
+  get openJobs(): OpenedModel[] {
     return this.models.filter(model => !model.closed);
   }
 }

@@ -16,14 +16,15 @@ from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
 from tunelab.notebook.metrics import MetricList, metric_list
+from tunelab.notebook.models import ModelList, model_list
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 5
+PROTOCOL = 6
 
-Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList
+Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList
 
 
 class CommView:
@@ -90,6 +91,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return CreateForm(asked.get("source"))
         case "metrics":
             return metric_list()
+        case "models":
+            return model_list()
     return live(asked["job"])
 
 

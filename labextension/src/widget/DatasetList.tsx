@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import { count, formatDay, labelOf, techniqueName } from './datasets';
 import { DatasetView } from './DatasetView';
 import { plainText } from './format';
+import { trans } from './i18n';
 import { useTrait, type DatasetRow, type DatasetsTraits, type DatasetTraits, type Model } from './model';
 import type { Shell } from './shell';
 
@@ -13,10 +14,12 @@ interface DatasetListProps {
   /** `NAME@VERSION` of what is open in the list's place. */
   readonly open: string | null;
   readonly onOpen: (dataset: string | null) => void;
+  /** What the way back is called. */
+  readonly back?: string;
 }
 
 /** The list, or the version that was opened from it. */
-export function DatasetList({ model, shell, open, onOpen }: DatasetListProps) {
+export function DatasetList({ model, shell, open, onOpen, back = trans.__('All datasets') }: DatasetListProps) {
   const datasets = useTrait(model, 'datasets');
   const [filter, setFilter] = useState('');
   // A version that was deleted meanwhile gives the list back.
@@ -32,7 +35,7 @@ export function DatasetList({ model, shell, open, onOpen }: DatasetListProps) {
             onOpen(null);
           }}
         >
-          ‹ All datasets
+          ‹ {back}
         </button>
         <OpenedDataset key={open} dataset={open} shell={shell} onOpen={onOpen} />
       </div>

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'react';
 
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
+import { trans } from './i18n';
 import { JobView } from './JobView';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
@@ -15,14 +16,19 @@ interface JobListProps {
   /** The id of the job that is open in the list's place. */
   readonly open: string | null;
   readonly onOpen: (job: string | null) => void;
+  /** Evaluations, or customizations; both where it is not said. */
+  readonly isEvaluation?: boolean;
+  /** What the way back is called. */
+  readonly back?: string;
 }
 
 /** The list, or the job that was opened from it. */
-export function JobList({ model, shell, open, onOpen }: JobListProps) {
-  const jobs = useTrait(model, 'jobs');
+export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans.__('All jobs') }: JobListProps) {
+  const all = useTrait(model, 'jobs');
+  const jobs = isEvaluation === undefined ? all : all.filter(job => (job.kind === 'evaluate') === isEvaluation);
   const [filter, setFilter] = useState('');
   // A job that was removed meanwhile gives the list back.
-  const opened = jobs.find(job => job.id === open);
+  const opened = all.find(job => job.id === open);
   if (opened) {
     return (
       <div className="tunelab tunelab-list">
@@ -34,7 +40,7 @@ export function JobList({ model, shell, open, onOpen }: JobListProps) {
             onOpen(null);
           }}
         >
-          ‹ All jobs
+          ‹ {back}
         </button>
         <OpenedJob key={opened.id} job={opened.id} shell={shell} />
       </div>

@@ -1,39 +1,73 @@
-/** The side panel's content: jobs, datasets and metrics as tabs, or a sentence, and below whose kernel it is. */
-import { useRef, useState, type DragEvent, type KeyboardEvent, type ReactNode } from 'react';
+/** The Studio: five places as tabs, each a list with pages; a sentence where the kernel cannot show them. */
+import { useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { NoticeBlock, type Notice } from './Actions';
-import { DatasetList } from './DatasetList';
-import { JobList } from './JobList';
+import { Badge } from './Badge';
+import { trans } from './i18n';
 import type { MetricsTraits } from './judgemetrics';
-import { MetricsPlace, type MetricsState } from './MetricsPlace';
 import type { DatasetsTraits, ListTraits, MLflowLink, Model } from './model';
+import type { ModelsTraits } from './models';
+import { Pages } from './Pages';
+import { placeName } from './places';
+import {
+  closed,
+  KeptContext,
+  moved,
+  NavigationContext,
+  opened,
+  pageOf,
+  PLACES,
+  START,
+  type Location,
+  type Navigation,
+  type Place
+} from './route';
 import type { Shell } from './shell';
 import { Waiting, type KernelState } from './Waiting';
 
-/** What the panel shows. */
-export interface PanelState extends KernelState {
-  readonly mlflow: MLflowLink | null;
-  readonly jobs: Model<ListTraits> | null;
+/** The lists of the Studio, each of them null until the kernel has sent it. */
+export interface Lists {
+  readonly models: Model<ModelsTraits> | null;
   readonly datasets: Model<DatasetsTraits> | null;
+  /** Customizations and evaluations. */
+  readonly jobs: Model<ListTraits> | null;
   readonly metrics: Model<MetricsTraits> | null;
 }
 
-type Tab = 'jobs' | 'datasets' | 'metrics';
+/** What the panel shows. */
+export interface PanelState extends KernelState, Lists {
+  readonly mlflow: MLflowLink | null;
+}
 
-const TABS: readonly (readonly [Tab, string])[] = [
-  ['jobs', 'Jobs'],
-  ['datasets', 'Datasets'],
-  ['metrics', 'Metrics']
-];
+interface PanelProps {
+  readonly state: PanelState;
+  readonly shell: Shell;
+  /** Where it begins. */
+  readonly start?: Location;
+  /** Whether it can be opened in a tab: in the side panel, not in a tab or a cell. */
+  readonly canOpenTab?: boolean;
+}
 
-/** The panel, a function of its state. */
-export function PanelView({ state, shell }: { readonly state: PanelState; readonly shell: Shell }) {
-  const [tab, setTab] = useState<Tab>('jobs');
+/** The Studio, a function of its state. */
+export function PanelView({ state, shell, start = START, canOpenTab = false }: PanelProps) {
   // Kept here, since the lists go away while the kernel restarts.
-  const [job, setJob] = useState<string | null>(null);
-  const [dataset, setDataset] = useState<string | null>(null);
-  const [metrics, setMetrics] = useState<MetricsState>({ open: null, draft: null });
+  const [at, setAt] = useState<Location>(start);
+  const [kept] = useState(() => new Map<string, unknown>());
   const [notice, setNotice] = useState<Notice | null>(null);
+  const navigation = useMemo<Navigation>(
+    () => ({
+      go: route => {
+        setAt(before => opened(before, route));
+      },
+      back: () => {
+        setAt(closed);
+      },
+      show: place => {
+        setAt(before => moved(before, place));
+      }
+    }),
+    []
+  );
   const openMLflow = async () => {
     setNotice(null);
     const refused = await shell.openMLflow(state.mlflow, 'MLflow');
@@ -41,140 +75,110 @@ export function PanelView({ state, shell }: { readonly state: PanelState; readon
       setNotice(state.mlflow ? { text: refused, command: state.mlflow.command } : { text: refused });
     }
   };
-  const upload = async (files: readonly File[]) => {
-    const refused = await shell.uploadDataset(files);
-    setNotice(refused === null ? null : { text: refused });
-  };
   return (
-    <div className="tunelab tunelab-side">
-      <Tabs tab={tab} onTab={setTab} />
-      <div
-        className="tunelab-side-body"
-        role="tabpanel"
-        id="tunelab-side-body"
-        aria-labelledby={`tunelab-tab-${tab}`}
-        tabIndex={-1}
-      >
-        <Waiting state={state} />
-        {tab === 'jobs' && state.jobs && !state.sentence && (
-          <JobList model={state.jobs} shell={shell} open={job} onOpen={setJob} />
-        )}
-        {tab === 'datasets' && state.datasets && !state.sentence && (
-          <Dropzone onFiles={files => void upload(files)}>
-            {dataset === null && (
-              <div className="tunelab-side-actions">
-                <button
-                  type="button"
-                  className="tunelab-primary"
-                  onClick={() => {
-                    setNotice(null);
-                    shell.createDataset();
-                  }}
-                >
-                  Create dataset…
-                </button>
-                <span className="tunelab-subject">or drop a file here</span>
-              </div>
+    <KeptContext.Provider value={kept}>
+      <NavigationContext.Provider value={navigation}>
+        <div className="tunelab tunelab-side">
+          <header className="tunelab-side-head">
+            <h2>tunelab</h2>
+            {canOpenTab && (
+              <button
+                type="button"
+                className="tunelab-plain"
+                onClick={() => {
+                  shell.openStudio(pageOf(at, at.place) ?? undefined);
+                }}
+              >
+                {trans.__('Open as tab')}
+              </button>
             )}
-            <DatasetList model={state.datasets} shell={shell} open={dataset} onOpen={setDataset} />
-          </Dropzone>
-        )}
-        {tab === 'metrics' && state.metrics && !state.sentence && (
-          <MetricsPlace model={state.metrics} state={metrics} onState={setMetrics} />
-        )}
-      </div>
-      {notice && (
-        <NoticeBlock
-          notice={notice}
-          onClose={() => {
-            setNotice(null);
-          }}
-        />
-      )}
-      <footer className="tunelab-side-foot" data-tone={state.tone}>
-        <span className="tunelab-dot" aria-hidden="true" />
-        <span className="tunelab-side-kernel" title={state.kernel}>
-          {state.kernel}
-        </span>
-        <button type="button" className="tunelab-plain" onClick={() => void openMLflow()}>
-          Open MLflow
-        </button>
-      </footer>
-    </div>
+            <button
+              type="button"
+              className="tunelab-primary"
+              disabled={state.sentence !== null}
+              onClick={() => {
+                navigation.go({ page: 'customize', from: {} });
+              }}
+            >
+              {trans.__('Customize…')}
+            </button>
+          </header>
+          <Tabs place={at.place} jobs={state.jobs} onPlace={navigation.show} />
+          <div
+            className="tunelab-side-body"
+            role="tabpanel"
+            id="tunelab-side-body"
+            aria-labelledby={`tunelab-tab-${at.place}`}
+            tabIndex={-1}
+          >
+            <Waiting state={state} />
+            {!state.sentence && <Pages at={at} lists={state} shell={shell} onNotice={setNotice} />}
+          </div>
+          {notice && (
+            <NoticeBlock
+              notice={notice}
+              onClose={() => {
+                setNotice(null);
+              }}
+            />
+          )}
+          <footer className="tunelab-side-foot" data-tone={state.tone}>
+            <span className="tunelab-dot" aria-hidden="true" />
+            <span className="tunelab-side-kernel" title={state.kernel}>
+              {state.kernel}
+            </span>
+            <button type="button" className="tunelab-plain" onClick={() => void openMLflow()}>
+              {trans.__('Open MLflow')}
+            </button>
+          </footer>
+        </div>
+      </NavigationContext.Provider>
+    </KeptContext.Provider>
   );
 }
 
+interface TabsProps {
+  readonly place: Place;
+  readonly jobs: Model<ListTraits> | null;
+  readonly onPlace: (place: Place) => void;
+}
+
 /** The tabs: one is in the order of Tab, the arrows go from one to the next, and from the last to the first. */
-function Tabs({ tab, onTab }: { readonly tab: Tab; readonly onTab: (tab: Tab) => void }) {
+function Tabs({ place, jobs, onPlace }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
     if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
-      const names = TABS.map(([name]) => name);
-      const other = names.at((names.indexOf(tab) + (event.key === 'ArrowLeft' ? -1 : 1)) % names.length) ?? tab;
-      onTab(other);
+      const step = event.key === 'ArrowLeft' ? -1 : 1;
+      const other = PLACES.at((PLACES.indexOf(place) + step) % PLACES.length) ?? place;
+      onPlace(other);
       list.current?.querySelector<HTMLElement>(`#tunelab-tab-${other}`)?.focus();
     }
   };
   return (
-    <div className="tunelab-side-tabs" role="tablist" aria-label="What the panel shows" ref={list} onKeyDown={move}>
-      {TABS.map(([name, label]) => (
+    <div
+      className="tunelab-side-tabs"
+      role="tablist"
+      aria-label={trans.__('Places of the Studio')}
+      ref={list}
+      onKeyDown={move}
+    >
+      {PLACES.map(name => (
         <button
           key={name}
           type="button"
           role="tab"
           id={`tunelab-tab-${name}`}
-          aria-selected={tab === name}
+          aria-selected={place === name}
           aria-controls="tunelab-side-body"
-          tabIndex={tab === name ? 0 : -1}
+          tabIndex={place === name ? 0 : -1}
           onClick={() => {
-            onTab(name);
+            onPlace(name);
           }}
         >
-          {label}
+          {placeName(name)}
+          {(name === 'jobs' || name === 'evaluations') && <Badge jobs={jobs} isEvaluation={name === 'evaluations'} />}
         </button>
       ))}
-    </div>
-  );
-}
-
-/** Takes files of the user's computer that are dropped on it. */
-function Dropzone({
-  onFiles,
-  children
-}: {
-  readonly onFiles: (files: readonly File[]) => void;
-  readonly children: ReactNode;
-}) {
-  const [over, setOver] = useState(false);
-  const hover = (event: DragEvent) => {
-    if (event.dataTransfer.types.includes('Files')) {
-      event.preventDefault();
-      setOver(true);
-    }
-  };
-  const leave = (event: DragEvent) => {
-    // Going into a child is no leaving.
-    if (!event.currentTarget.contains(event.relatedTarget as Node | null)) {
-      setOver(false);
-    }
-  };
-  const drop = (event: DragEvent) => {
-    setOver(false);
-    if (event.dataTransfer.files.length > 0) {
-      event.preventDefault();
-      onFiles([...event.dataTransfer.files]);
-    }
-  };
-  return (
-    <div
-      className="tunelab-drop"
-      data-over={over}
-      onDragEnter={hover}
-      onDragOver={hover}
-      onDragLeave={leave}
-      onDrop={drop}
-    >
-      {children}
     </div>
   );
 }

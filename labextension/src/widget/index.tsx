@@ -7,6 +7,13 @@ import './widget.css';
 import './datasets.css';
 import './rollouts.css';
 import './evaluations.css';
+import './judgemetrics.css';
+import './studio.css';
+import './models.css';
+import './forms.css';
+import './lineage.css';
+import './compare.css';
+import './evaluators.css';
 
 /** anywidget's hook: draws into `el` and returns how to undo it. */
 export function render({ model, el }: RenderProps<(JobTraits | DatasetTraits) & { kind?: string }>): () => void {

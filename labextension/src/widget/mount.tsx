@@ -7,6 +7,7 @@ import { DatasetView } from './DatasetView';
 import { JobView } from './JobView';
 import type { DatasetTraits, JobTraits, Model } from './model';
 import { PanelView, type PanelState } from './PanelView';
+import { opened, START, type Route } from './route';
 import { ShellContext, type Shell } from './shell';
 
 /** Draws a job's view; returns how to undo it. */
@@ -19,9 +20,20 @@ export function mountDataset(el: HTMLElement, model: Model<DatasetTraits>, shell
   return mount(el, inHost(shell, <DatasetView model={model} shell={shell} />));
 }
 
-/** Draws the side panel; returns how to draw it with another state, and how to undo it. */
-export function mountPanel(el: HTMLElement, shell: Shell): [draw: (state: PanelState) => void, undo: () => void] {
-  return redrawn(el, shell, state => <PanelView state={state} shell={shell} />);
+/** What a Studio begins with, and where it stands. */
+export interface StudioOptions {
+  readonly route?: Route;
+  readonly canOpenTab?: boolean;
+}
+
+/** Draws the Studio, in the side panel or elsewhere; returns how to draw it with another state, and how to undo it. */
+export function mountPanel(
+  el: HTMLElement,
+  shell: Shell,
+  { route, canOpenTab = false }: StudioOptions = {}
+): [draw: (state: PanelState) => void, undo: () => void] {
+  const start = route ? opened(START, route) : START;
+  return redrawn(el, shell, state => <PanelView state={state} shell={shell} start={start} canOpenTab={canOpenTab} />);
 }
 
 /** Draws the dialog that creates a dataset, likewise. */

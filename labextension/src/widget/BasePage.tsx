@@ -1,0 +1,5 @@
+/** BasePage. */
+export function BasePage({ model }: { readonly model: string }) {
+  void model;
+  return null;
+}

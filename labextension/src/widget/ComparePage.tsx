@@ -1,0 +1,5 @@
+/** ComparePage. */
+export function ComparePage({ jobs }: { readonly jobs: readonly string[] }) {
+  void jobs;
+  return null;
+}

@@ -1,0 +1,5 @@
+/** ModelPage. */
+export function ModelPage({ model }: { readonly model: string }) {
+  void model;
+  return null;
+}

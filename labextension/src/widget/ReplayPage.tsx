@@ -1,0 +1,5 @@
+/** ReplayPage. */
+export function ReplayPage({ job }: { readonly job: string }) {
+  void job;
+  return null;
+}

@@ -1,0 +1,34 @@
+/** The page's words: in English here, and in the reader's language where the host has a translation. */
+
+/** What JupyterLab's translation bundle is to the views; gettext's names, by which strings are collected. */
+export interface Translation {
+  /** A text; `%1`, `%2`, … stand for what follows. */
+  __(text: string, ...values: unknown[]): string;
+  /** A text with a number: `singular` where `n` is 1; `%1` is the number. */
+  _n(singular: string, plural: string, n: number, ...values: unknown[]): string;
+}
+
+const english: Translation = {
+  __: (text, ...values) => filled(text, values),
+  _n: (singular, plural, n, ...values) => filled(n === 1 ? singular : plural, [n, ...values])
+};
+
+let current: Translation = english;
+
+/** The present translation; `trans.__('…')` is called while drawing, never at import. */
+export const trans: Translation = {
+  __: (text, ...values) => current.__(text, ...values),
+  _n: (singular, plural, n, ...values) => current._n(singular, plural, n, ...values)
+};
+
+/** Lets the views speak the host's language from now on; null is English. */
+export function translate(bundle: Translation | null): void {
+  current = bundle ?? english;
+}
+
+function filled(text: string, values: readonly unknown[]): string {
+  return text.replace(/%(\d+)/g, (mark, place: string) => {
+    const value = values[Number(place) - 1];
+    return value === undefined ? mark : String(value);
+  });
+}
