@@ -74,7 +74,7 @@ function show(jobs: JobRow[] | null, state: Partial<PanelState> = {}) {
 }
 
 const button = (name: string | RegExp) => screen.getByRole<HTMLButtonElement>('button', { name });
-const rows = () => within(screen.getByRole('list', { name: 'Jobs' })).queryAllByRole('button');
+const rows = () => within(screen.getByRole('list', { name: /^(Jobs|Evaluations)$/ })).queryAllByRole('button');
 const ids = () => rows().map(each => each.dataset.job);
 const text = (node: Element | null | undefined) => node?.textContent?.replaceAll('\u00a0', ' ');
 
@@ -204,6 +204,9 @@ describe('a row', () => {
     ]
   ])('%s', (_title, changes, expected) => {
     show([row(changes)]);
+    if (changes.kind === 'evaluate') {
+      fireEvent.click(screen.getByRole('tab', { name: 'Evaluations' }));
+    }
     const parts = rows()[0]!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble');
     expect([...parts].map(text)).toEqual(expected);
   });
@@ -333,8 +336,9 @@ describe('the tabs', () => {
   const selected = () => screen.getAllByRole('tab').filter(each => each.getAttribute('aria-selected') === 'true');
   const zone = () => el.querySelector<HTMLElement>('.tunelab-drop')!;
 
-  test('show jobs first, and datasets when they are asked for', () => {
-    show([row()]);
+  test('are the five places, with jobs first, and datasets when they are asked for', () => {
+    show([row({ state: 'completed' })]);
+    expect(screen.getAllByRole('tab').map(text)).toEqual(['Models', 'Datasets', 'Jobs', 'Evaluations', 'Evaluators']);
     expect(selected()).toEqual([tab('Jobs')]);
     expect(screen.queryByRole('button', { name: 'Create dataset…' })).toBeNull();
     fireEvent.click(tab('Datasets'));
@@ -345,19 +349,37 @@ describe('the tabs', () => {
     expect(shell.asked).toEqual([['create', undefined]]);
   });
 
+  test('say how many of their jobs have not ended', () => {
+    const evaluation = { kind: 'evaluate', technique: 'judge' } as const;
+    const { model } = show([
+      row({ id: 'a-1' }),
+      row({ id: 'b-2', state: 'paused' }),
+      row({ id: 'c-3', state: 'failed' }),
+      row({ id: 'd-4', ...evaluation })
+    ]);
+    expect(tab('Jobs, 2 active').querySelector('.tunelab-badge')?.textContent).toBe('2');
+    fireEvent.click(tab('Evaluations, 1 active'));
+    expect(ids()).toEqual(['d-4']);
+    model.update({ jobs: [row({ id: 'c-3', state: 'failed' })] });
+    expect(tab('Jobs')).toBeTruthy();
+    expect(tab('Evaluations')).toBeTruthy();
+  });
+
   test('are gone through by the arrows, and are one stop of Tab', () => {
-    show([row()]);
-    fireEvent.keyDown(tab('Jobs'), { key: 'ArrowRight' });
-    expect(selected()).toEqual([tab('Datasets')]);
-    expect(document.activeElement).toBe(tab('Datasets'));
-    expect(screen.getAllByRole('tab').map(each => each.tabIndex)).toEqual([-1, 0, -1]);
-    fireEvent.keyDown(tab('Datasets'), { key: 'ArrowLeft' });
-    expect(selected()).toEqual([tab('Jobs')]);
-    fireEvent.keyDown(tab('Jobs'), { key: 'ArrowLeft' });
-    expect(selected()).toEqual([tab('Metrics')]);
+    show([row({ state: 'completed' })]);
+    const press = (from: string, key: string, to: string) => {
+      fireEvent.keyDown(tab(from), { key });
+      expect(selected()).toEqual([tab(to)]);
+      expect(document.activeElement).toBe(tab(to));
+    };
+    press('Jobs', 'ArrowRight', 'Evaluations');
+    expect(screen.getAllByRole('tab').map(each => each.tabIndex)).toEqual([-1, -1, -1, 0, -1]);
+    press('Evaluations', 'ArrowRight', 'Evaluators');
     expect(button('New metric')).toBeTruthy();
-    fireEvent.keyDown(tab('Metrics'), { key: 'ArrowRight' });
-    expect(selected()).toEqual([tab('Jobs')]);
+    press('Evaluators', 'ArrowRight', 'Models');
+    press('Models', 'ArrowLeft', 'Evaluators');
+    press('Evaluators', 'Home', 'Models');
+    press('Models', 'End', 'Evaluators');
   });
 
   test('take files that are dropped on the datasets, and say why they cannot', async () => {

@@ -17,8 +17,11 @@ function Count({ jobs, isEvaluation }: { readonly jobs: Model<ListTraits>; reado
   const rows = useTrait(jobs, 'jobs');
   const active = rows.filter(job => !hasEnded(job.state) && (job.kind === 'evaluate') === isEvaluation).length;
   return active > 0 ? (
-    <span className="tunelab-badge" aria-label={trans._n('%1 active', '%1 active', active)}>
-      {active}
-    </span>
+    <>
+      <span className="tunelab-badge" aria-hidden="true">
+        {active}
+      </span>
+      <span className="tunelab-hidden">, {trans._n('%1 active', '%1 active', active)}</span>
+    </>
   ) : null;
 }

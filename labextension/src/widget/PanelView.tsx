@@ -103,7 +103,13 @@ export function PanelView({ state, shell, start = START, canOpenTab = false }: P
               {trans.__('Customize…')}
             </button>
           </header>
-          <Tabs place={at.place} jobs={state.jobs} onPlace={navigation.show} />
+          <Tabs
+            place={at.place}
+            jobs={state.jobs}
+            onPlace={place => {
+              navigation.show(place);
+            }}
+          />
           <div
             className="tunelab-side-body"
             role="tabpanel"
@@ -143,13 +149,15 @@ interface TabsProps {
   readonly onPlace: (place: Place) => void;
 }
 
-/** The tabs: one is in the order of Tab, the arrows go from one to the next, and from the last to the first. */
+/** The tabs: one is in the order of Tab, the arrows go from one to the next and around, Home and End to the ends. */
 function Tabs({ place, jobs, onPlace }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
-    if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
-      const step = event.key === 'ArrowLeft' ? -1 : 1;
-      const other = PLACES.at((PLACES.indexOf(place) + step) % PLACES.length) ?? place;
+    const at = PLACES.indexOf(place);
+    const to = { ArrowLeft: at - 1, ArrowRight: (at + 1) % PLACES.length, Home: 0, End: -1 }[event.key];
+    const other = to === undefined ? undefined : PLACES.at(to);
+    if (other) {
+      event.preventDefault();
       onPlace(other);
       list.current?.querySelector<HTMLElement>(`#tunelab-tab-${other}`)?.focus();
     }

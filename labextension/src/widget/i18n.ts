@@ -27,8 +27,12 @@ export function translate(bundle: Translation | null): void {
 }
 
 function filled(text: string, values: readonly unknown[]): string {
-  return text.replace(/%(\d+)/g, (mark, place: string) => {
-    const value = values[Number(place) - 1];
+  // As JupyterLab's gettext has it: of two percent signs one is left, so a magic's name is always a value.
+  return text.replace(/%%|%(\d+)/g, (mark, place: string | undefined) => {
+    if (place === undefined) {
+      return '%';
+    }
+    const value = values[Number(place) - 1] as string | number | undefined;
     return value === undefined ? mark : String(value);
   });
 }
