@@ -19,6 +19,7 @@ from tunelab.data import Dataset, resolve
 from tunelab.errors import DataError, ModelError, SpecError
 from tunelab.jobs import machine, rewarding, windows
 from tunelab.models import find
+from tunelab.registry import index
 from tunelab.spec import CustomizeSpec
 from tunelab.spec import hyperparameters as fields
 
@@ -64,15 +65,15 @@ def prepare(
     Error
         If the model, the data, a hyperparameter or this machine cannot do it.
     """
-    if spec.name in find.CATALOG:
+    if spec.name in find.CATALOG and (find.CATALOG[spec.name].package or spec.name not in index.names()):
         raise SpecError(f"name: '{spec.name}' is a base model of the catalog; give the custom model another name.")
     device = machine.device(spec.compute.device)
     model = find.find(spec.model)
     kind = device.partition(":")[0]
     recipe = recipes.find(spec.technique, spec.model, spec.adapter.type, model.params, kind, spec.algorithm)
     hyperparameters = fields.check(spec.method, spec.hyperparameters, recipe.ranges)
-    if model.kind == "hub" and model.folder is None:
-        _ask_hub(spec.model)
+    if hub_id := find.to_download(model):
+        _ask_hub(hub_id)
 
     dataset = _rows(spec, "dataset", namespace, tables or {})
     held = None if spec.eval_dataset is None else _rows(spec, "eval_dataset", namespace, tables or {})
@@ -279,7 +280,7 @@ def _facts(
 def _needs(model: find.ModelRef) -> list[str]:
     """Return the names of the environment variables with a secret that the job's processes need; never their values."""
     names = tracking_needs()
-    if model.kind == "hub":
+    if model.kind == "hub" or find.to_download(model):
         names += ["HF_TOKEN"]
     return [name for name in names if name in os.environ]
 

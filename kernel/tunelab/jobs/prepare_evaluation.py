@@ -193,10 +193,10 @@ def _models(spec: EvaluateSpec, elsewhere: set[str]) -> list[str | EndpointModel
 
 def _known(model: str) -> str:
     ref = find.find(model)
-    if ref.kind == "hub" and ref.folder is None:
+    if hub_id := find.to_download(ref):
         from tunelab import task
 
-        task.run("tunelab.models.hub:check", {"hub_id": model}, show=f"Looking for {model} on the hub")
+        task.run("tunelab.models.hub:check", {"hub_id": hub_id}, show=f"Looking for {hub_id} on the hub")
     return str(ref.folder) if ref.kind == "folder" else ref.version or model
 
 
@@ -232,7 +232,7 @@ def _judge(judge: Judge) -> tuple[Judge, dict[str, str]]:
 
 def _here(judge: Judge) -> str:
     ref = find.find(judge.model)
-    if ref.kind == "hub" and ref.folder is None:
+    if find.to_download(ref):
         raise SpecError(
             f"The judge '{judge.model}' is not on this machine. Download it first (tl.generate(model, prompt) does), "
             "or give the base_url of an endpoint that serves it."

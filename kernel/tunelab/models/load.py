@@ -71,8 +71,10 @@ def _prepare(name: str, say: Callable[[str], None]) -> Path:
             folder = hub.download(entry.hub_id)
             find.folder(folder, name)
             source = {"hub": entry.hub_id, "commit": folder.name}
-            _keep(target, source, lambda aside: shutil.copytree(folder, aside, dirs_exist_ok=True))
+            _keep(target, source, lambda aside: shutil.copytree(folder, aside, dirs_exist_ok=True, copy_function=_link))
         except ModelError as error:
+            if entry.package is None:
+                raise
             gguf = find.package_file(entry)
             if gguf is None:
                 package = entry.package.replace("_", "-")
@@ -94,6 +96,14 @@ def _keep(target: Path, source: dict[str, str], fill: Callable[[Path], object]) 
         os.replace(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """Have a file of the hub's cache in the workspace too: the same bytes on the disk, where both are on one."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _convert(gguf: Path, aside: Path) -> None:

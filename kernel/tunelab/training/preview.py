@@ -326,9 +326,9 @@ def _tokenizer(model: str) -> tuple[PreTrainedTokenizerBase, int | None]:
     """Return a model's tokenizer and how many positions it has; no weights are downloaded for it."""
     ref = find.find(model)
     root = ref.base or ref
-    if root.kind == "hub" and root.folder is None:
-        task.say(f"getting the tokenizer of {root.name} from the hub")
-        folder = hub.download(root.name, weights=False)
+    if hub_id := find.to_download(root):
+        task.say(f"getting the tokenizer of {hub_id} from the hub")
+        folder = hub.download(hub_id, weights=False)
     else:
         folder = load.bring(root, task.say)
     config = transformers.AutoConfig.from_pretrained(str(folder), trust_remote_code=False).get_text_config()
