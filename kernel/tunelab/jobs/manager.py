@@ -304,6 +304,11 @@ class Jobs(Sequence[Job]):
                 raise JobError(
                     f"{job_id} holds the only files of {entry.label}; it stays while that model is registered."
                 )
+            base, is_checkpoint, _ = entry.base.partition(":")
+            if is_checkpoint and (made := index.find(base)) is not None and made.job == job_id:
+                raise JobError(
+                    f"{job_id} holds the checkpoint that {entry.label} sits on; it stays while that one is registered."
+                )
         shutil.rmtree(job.folder.path)
         self._jobs = [other for other in self._jobs if other.id != job_id]
 

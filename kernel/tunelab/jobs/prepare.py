@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from tunelab import recipes, workspace
 from tunelab.data import Dataset, resolve
 from tunelab.errors import DataError, ModelError, SpecError
-from tunelab.jobs import machine, rewarding, windows
+from tunelab.jobs import carried, machine, rewarding, windows
 from tunelab.models import find
 from tunelab.registry import index
 from tunelab.spec import CustomizeSpec
@@ -82,6 +82,7 @@ def prepare(
     eval_rows = held.rows if held else len(dataset.held_out(split or 0, spec.seed))
     train_rows = dataset.rows - (0 if held else eval_rows)
 
+    adapter = carried.adapter(spec, model, recipe.adapter)
     merged = recipe.hyperparameters | hyperparameters
     keep = spec.keep or ("best" if spec.is_reinforcement and eval_rows else "last")
     parts, files = rewarding.resolve(spec, dataset, held, functions or {})
@@ -96,14 +97,13 @@ def prepare(
         full = spec.adapter.type == "full"
         merged["precompute_ref_log_probs"] = full and _precompute_pays(merged, train_rows, eval_rows)
 
-    given = spec.adapter.model_dump(exclude_none=True)
     resolved = spec.model_copy(
         update={
             "model": str(model.folder) if model.kind == "folder" else model.version or spec.model,
             "dataset": str(dataset),
             "eval_dataset": str(held) if held else None,
             "split": split,
-            "adapter": spec.adapter.model_validate(recipe.adapter | given),
+            "adapter": adapter,
             "hyperparameters": dict(sorted(merged.items())),
             "keep": keep,
             "algorithm": spec.method if spec.is_reinforcement else None,
@@ -112,7 +112,7 @@ def prepare(
                 update={
                     "device": device,
                     "threads": spec.compute.threads or machine.threads(),
-                    "dtype": spec.compute.dtype or machine.dtype(device),
+                    "dtype": spec.compute.dtype or carried.dtype(adapter, device),
                 }
             ),
         }

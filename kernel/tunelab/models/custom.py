@@ -32,12 +32,17 @@ class CustomModel:
 
     @property
     def base(self) -> str:
-        """What it was made from."""
+        """The model that its files need: what its adapter sits on."""
         return self._entry.base
 
     @property
+    def parent(self) -> str | None:
+        """The custom model, or the checkpoint of one, that it was continued from; None where it was a base model."""
+        return self._entry.parent or None
+
+    @property
     def technique(self) -> str:
-        """sft or dpo."""
+        """sft, dpo, rlvr or rlaif."""
         return self._entry.technique
 
     @property
@@ -121,7 +126,14 @@ class Models(Sequence[CustomModel]):
     def rows(self) -> list[dict[str, Any]]:
         """Return what the table shows, one mapping a version."""
         return [
-            {"model": str(m), "base": m.base, "technique": m.technique, "dataset": m.dataset, "job": m.job}
+            {
+                "model": str(m),
+                "base": m.base,
+                "from": m.parent or "",
+                "technique": m.technique,
+                "dataset": m.dataset,
+                "job": m.job,
+            }
             for m in self._models
         ]
 

@@ -198,18 +198,26 @@ def _custom(entry: index.Entry, label: str | None = None) -> ModelRef:
     return ModelRef(label, "custom", path, base.params, base.config, base.has_chat_template, base, label)
 
 
+def checkpoints(entry: index.Entry) -> list[int]:
+    """Return the steps of which the job of a custom model keeps a checkpoint, in order."""
+    made = workspace.current().jobs / entry.job / "checkpoints"
+    return sorted(int(path.parent.name.removeprefix("step-")) for path in made.glob("step-*/.complete"))
+
+
 def _checkpoint(name: str) -> ModelRef | None:
     """Return a checkpoint of a custom model's job; None where `name` is none of that form."""
     label, colon, step = name.rpartition(":step-")
     entry = index.find(label) if colon else None
     if entry is None:
         return None
-    made = workspace.current().jobs / entry.job / "checkpoints"
-    kept = sorted(int(path.parent.name.removeprefix("step-")) for path in made.glob("step-*/.complete"))
+    kept = checkpoints(entry)
     if not step.isdecimal() or int(step) not in kept:
         has = f"; it has {listing(f'step-{one}' for one in kept)}" if kept else ": its checkpoints are gone"
         raise ModelError(f"The job of '{entry.label}' has no checkpoint step-{step}{has}.")
-    return _custom(replace(entry, path=str(made / f"step-{int(step)}")), f"{entry.label}:step-{int(step)}")
+    folder = workspace.current().jobs / entry.job / "checkpoints" / f"step-{int(step)}"
+    # Beside a merged adapter it holds only its own; the two as one are within.
+    whole = folder / "whole"
+    return _custom(replace(entry, path=str(whole if whole.is_dir() else folder)), f"{entry.label}:step-{int(step)}")
 
 
 def hub_cache(hub_id: str) -> Path | None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tunelab.data import datasets
 from tunelab.data.reading import READERS, is_table
 from tunelab.errors import Error
-from tunelab.models.find import CATALOG
+from tunelab.models.find import CATALOG, checkpoints
 from tunelab.registry import index
 from tunelab.registry import prompts as kept_prompts
 from tunelab.spec import TECHNIQUES, Adapter, Compute, CustomizeSpec, Tracking
@@ -53,6 +53,7 @@ _CHOICES = {
     "reward.preset": PRESETS,
     "reward.unit": ("words", "characters", "sentences"),
     "adapter.type": ("lora", "full"),
+    "adapter.carry": ("further", "merge"),
     "compute.device": ("auto", "cpu", "cuda", "mps"),
     "compute.engine": ("local",),
     "compute.dtype": ("float32", "bfloat16"),
@@ -334,7 +335,9 @@ def _prompts() -> list[str]:
 
 
 def _models(word: str) -> list[str]:
-    return [*CATALOG, *index.names(), *(entry.label for entry in index.entries()), *_paths(word, ())]
+    entries = index.entries()
+    kept = [f"{entry.label}:step-{step}" for entry in entries if ":" in word for step in checkpoints(entry)]
+    return [*CATALOG, *index.names(), *(entry.label for entry in entries), *kept, *_paths(word, ())]
 
 
 def _data(word: str, namespace: dict[str, Any]) -> list[str]:

@@ -23,6 +23,8 @@ class Entry:
     adapter: str
     path: str
     created: str
+    #: The custom model, or its checkpoint, that it was continued from, or nothing.
+    parent: str = ""
 
     @property
     def label(self) -> str:

@@ -74,6 +74,7 @@ def rebuild_index() -> dict[str, int]:
                 adapter=tags["tunelab.adapter"],
                 path=str(path),
                 created=tags["tunelab.created"],
+                parent=tags.get("tunelab.parent", ""),
             )
         )
     index.replace(found)

@@ -148,6 +148,7 @@ class RunTracker:
             adapter=tags["tunelab.adapter"],
             path=str(path if path and path.is_dir() else self.folder.adapter),
             created=tags["tunelab.created"],
+            parent=tags["tunelab.parent"],
         )
         index.add(entry)
         self.journal.append("artifact", kind="model", uri=source, name=entry.label)
@@ -218,11 +219,14 @@ class RunTracker:
         return tags | {f"version.{name}": version(name) for name in _PACKAGES}
 
     def _model_tags(self) -> dict[str, str]:
-        base = index.find(self.spec["model"])
+        model = self.spec["model"]
+        parent = index.find(model.partition(":")[0])
+        # An adapter sits where its parent's does, since it holds that too; or on the parent's own weights.
+        on_adapter = parent is not None and parent.adapter == "lora" and self.spec["adapter"]["type"] == "lora"
         return {
             "tunelab.job": self.folder.id,
-            "tunelab.base": base.base if base and self.spec["adapter"]["type"] == "lora" else self.spec["model"],
-            "tunelab.parent": base.label if base else "",
+            "tunelab.base": parent.base if parent and on_adapter else model,
+            "tunelab.parent": model if parent else "",
             "tunelab.technique": self.spec["technique"],
             "tunelab.dataset": self.spec["dataset"],
             "tunelab.adapter": self.spec["adapter"]["type"],

@@ -61,10 +61,16 @@ class Adapter(_Strict):
     target_modules: str | list[str] | None = Field(
         None, description="'all-linear', or the names of the modules that get an adapter"
     )
+    carry: Literal["further", "merge"] | None = Field(
+        None,
+        description="going on from a custom model with an adapter: further trains that adapter on, with its rank and "
+        "modules; merge puts it into the weights and trains a new one beside it, and both become one adapter; by "
+        "default further",
+    )
 
     @model_validator(mode="after")
     def _full_has_no_rank(self) -> Adapter:
-        extra = [key for key in ("r", "alpha", "dropout", "target_modules") if getattr(self, key) is not None]
+        extra = [key for key in ("r", "alpha", "dropout", "target_modules", "carry") if getattr(self, key) is not None]
         if self.type == "full" and extra:
             raise ValueError(f"with type 'full' there is no {' and no '.join(extra)}; leave it out or use type 'lora'")
         return self

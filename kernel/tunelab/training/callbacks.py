@@ -13,8 +13,9 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunelab.jobs.context import Context
-from tunelab.jobs.folder import COMPLETE, disk_bytes
+from tunelab.jobs.folder import COMPLETE, WHOLE, disk_bytes
 from tunelab.jobs.journal import read, standing
+from tunelab.training import joined
 from tunelab.training.fast.forward import Work
 
 _PROGRESS_EVERY_S = 0.2
@@ -24,6 +25,18 @@ _SUMMARIES = ("train_", "total_flos", "eval_runtime", "eval_samples_per_second",
 #: all of them may cost of it.
 _CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE, _CHECKPOINT_COST = 120.0, 0.05, 0.03
 
+#: Files of a checkpoint that are the trainer's and not the model's.
+NOT_THE_MODEL = (
+    "optimizer.*",
+    "scheduler.*",
+    "rng_state*",
+    "trainer_state.json",
+    "training_args.bin",
+    COMPLETE,
+    WHOLE,
+    "tunelab.json",
+    "ref",
+)
 #: How much room a checkpoint is to have, in sizes of the last one.
 _ROOM = 1.2
 
@@ -168,10 +181,20 @@ class CheckpointCallback(TrainerCallback):
         The held-out metric by which a checkpoint is the best: the lowest ``eval_loss`` or the highest ``eval_reward``.
     window
         A checkpoint can be made after each so many steps.
+    parent
+        The folder of the adapter that was merged before the training: a checkpoint holds it and its own as one, too.
     """
 
-    def __init__(self, context: Context, by_time: bool, metric: str = "eval_loss", window: int = 1) -> None:
+    def __init__(
+        self,
+        context: Context,
+        by_time: bool,
+        metric: str = "eval_loss",
+        window: int = 1,
+        parent: Path | None = None,
+    ) -> None:
         self.context = context
+        self.parent = parent
         self.by_time = by_time
         self.metric = metric
         self.window = window
@@ -233,6 +256,9 @@ class CheckpointCallback(TrainerCallback):
         assert args.output_dir is not None
         aside = Path(args.output_dir) / f"checkpoint-{step}"
         target = self.context.folder.checkpoint(step)
+        if self.parent is not None:
+            shutil.copytree(aside, aside / WHOLE, ignore=shutil.ignore_patterns(*NOT_THE_MODEL))
+            joined.join(self.parent, aside, aside / WHOLE)
         sync_tree(aside)
         # A checkpoint that is there stands for all that was said up to its step.
         self.context.journal.sync()

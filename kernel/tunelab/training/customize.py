@@ -12,24 +12,13 @@ from transformers import PrinterCallback
 from tunelab.data import Dataset
 from tunelab.jobs import windows
 from tunelab.jobs.context import Context, Paused, Stopped
-from tunelab.jobs.folder import COMPLETE, UNFINISHED
+from tunelab.jobs.folder import UNFINISHED, WHOLE
+from tunelab.models import find
 from tunelab.spec import CustomizeSpec
-from tunelab.training import fit, reinforce, speed
+from tunelab.training import fit, joined, reinforce, speed
 from tunelab.training import trainer as trainers
-from tunelab.training.callbacks import CheckpointCallback, JournalCallback, Pace, sync_tree
+from tunelab.training.callbacks import NOT_THE_MODEL, CheckpointCallback, JournalCallback, Pace, sync_tree
 from tunelab.training.watching import watch
-
-#: Files of a checkpoint that are the trainer's and not the model's.
-_NOT_THE_MODEL = (
-    "optimizer.*",
-    "scheduler.*",
-    "rng_state*",
-    "trainer_state.json",
-    "training_args.bin",
-    COMPLETE,
-    "tunelab.json",
-    "ref",
-)
 
 
 def run(context: Context) -> None:
@@ -76,7 +65,8 @@ def _train(context: Context, trainer: Any, checkpoint: Path | None, begin: int) 
         window, metric = windows.window(spec.hyperparameters), "eval_reward"
         watch(trainer, context)
     by_time = "save_steps" not in spec.hyperparameters or spec.keep == "best"
-    keeper = CheckpointCallback(context, by_time, metric, window)
+    parent = find.find(spec.model).folder if spec.adapter.carry == "merge" else None
+    keeper = CheckpointCallback(context, by_time, metric, window, parent)
     held_out = len(trainer.eval_dataset) if trainer.eval_dataset is not None else 0
     rate = speed.rate(trainer.model.device.type, spec.compute.dtype or "float32")
     trainer.add_callback(JournalCallback(context, held_out, Pace(trainer.work, rate), window))
@@ -107,12 +97,15 @@ def _train(context: Context, trainer: Any, checkpoint: Path | None, begin: int) 
     best = keeper.best() if spec.keep == "best" else None
     if best is None:
         _save(trainer, folder.adapter)
+        if parent is not None:
+            joined.join(parent, folder.adapter, folder.adapter)
     else:
         which = "lowest held-out loss" if metric == "eval_loss" else "highest held-out reward"
         context.say(f"the model is the checkpoint of step {best}, the {which} ({keeper.figures[best]:.4f})")
         if keeper.was_better_before and keeper.before is not None:
             context.say(f"before the first step it was no worse ({keeper.before:.4f}): nothing was won", "warning")
-        shutil.copytree(folder.checkpoint(best), folder.adapter, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
+        chosen = folder.checkpoint(best) / WHOLE if parent is not None else folder.checkpoint(best)
+        shutil.copytree(chosen, folder.adapter, ignore=shutil.ignore_patterns(*NOT_THE_MODEL))
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
     sync_tree(folder.adapter)
 

@@ -221,7 +221,9 @@ def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> Non
     """Let the reference's log-probabilities be computed once and kept, unless the reference is to change."""
     ref = find.find(spec.model)
     folders = [folder for folder in ((ref.base or ref).folder, ref.folder) if folder is not None]
-    who = identity(list(dict.fromkeys(folders)), base(trainer.model), spec.compute.kernels or "")
+    # Merged weights round otherwise than the adapter beside them.
+    way = (spec.compute.kernels or "") + (" merged" if spec.adapter.carry == "merge" else "")
+    who = identity(list(dict.fromkeys(folders)), base(trainer.model), way)
     trainer.use(References(who))
     if spec.hyperparameters.get("precompute_ref_log_probs"):
         say("computing the reference model's log-probabilities, once for all rows")
@@ -271,7 +273,11 @@ def policy(
     if spec.adapter.type == "full":
         # Training all weights of an adapted model goes on from base and adapter merged.
         merged = peft.PeftModel.from_pretrained(model, str(ref.folder)).merge_and_unload()
-        return merged, tokenizer
+        # PEFT froze them for the adapter's sake.
+        return merged.requires_grad_(True), tokenizer
+    if spec.adapter.carry == "merge":
+        say(f"the adapter of {ref.name} is merged into the weights: a new one is trained beside it")
+        return peft.PeftModel.from_pretrained(model, str(ref.folder)).merge_and_unload(), tokenizer
     say(f"going on from the adapter of {ref.name}: its rank and modules are kept")
     return peft.PeftModel.from_pretrained(model, str(ref.folder), is_trainable=True), tokenizer
 
