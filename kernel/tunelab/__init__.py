@@ -7,8 +7,9 @@ from typing import Any
 # Imported here and not on first use: `jobs` and `models` are packages too, and whoever imports one of their modules
 # first would put the package in the function's place.
 from tunelab.answers import Answers
-from tunelab.api import customize, datasets, evaluate, generate, job, jobs, model, models, recipe, try_reward
+from tunelab.api import compare, customize, datasets, evaluate, generate, job, jobs, model, models, recipe, try_reward
 from tunelab.bench import RewardReport
+from tunelab.comparison import Comparison
 from tunelab.data import Dataset
 from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Timeout
 from tunelab.jobs.manager import Job
@@ -19,6 +20,7 @@ from tunelab.scoring.prompts import RewardPrompt, reward_prompts
 
 __all__ = [
     "Answers",
+    "Comparison",
     "CustomModel",
     "DataError",
     "Dataset",
@@ -32,6 +34,7 @@ __all__ = [
     "RewardReport",
     "SpecError",
     "Timeout",
+    "compare",
     "customize",
     "datasets",
     "evaluate",

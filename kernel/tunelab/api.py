@@ -12,6 +12,7 @@ from typing import Any
 from tunelab import bench, recipes, task, workspace
 from tunelab.answers import Answers
 from tunelab.bench import RewardReport
+from tunelab.comparison import compare
 from tunelab.data import Dataset, datasets
 from tunelab.errors import JobError, ModelError, SpecError, did_you_mean, listing
 from tunelab.jobs import machine, manager, rewarding
@@ -25,7 +26,19 @@ from tunelab.registry import index
 from tunelab.scoring.score import as_text
 from tunelab.spec import TECHNIQUES, load
 
-__all__ = ["customize", "datasets", "evaluate", "generate", "job", "jobs", "model", "models", "recipe", "try_reward"]
+__all__ = [
+    "compare",
+    "customize",
+    "datasets",
+    "evaluate",
+    "generate",
+    "job",
+    "jobs",
+    "model",
+    "models",
+    "recipe",
+    "try_reward",
+]
 
 
 def customize(

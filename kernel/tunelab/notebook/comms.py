@@ -12,6 +12,7 @@ from typing import Any
 
 from tunelab import workspace
 from tunelab.errors import Error
+from tunelab.notebook.comparison import ComparisonPage
 from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
@@ -24,7 +25,7 @@ TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
 PROTOCOL = 6
 
-Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList
+Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList | ComparisonPage
 
 
 class CommView:
@@ -93,6 +94,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return metric_list()
         case "models":
             return model_list()
+        case "compare":
+            return ComparisonPage(asked["jobs"])
     return live(asked["job"])
 
 

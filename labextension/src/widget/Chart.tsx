@@ -3,20 +3,19 @@ import Plotly from 'plotly.js-basic-dist-min';
 import { useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
 
 import type { ChartSpec } from './catalog';
-import type { Curves } from './curves';
+import type { CurveSet } from './curves';
 import { extent, figure, type ChartOptions, type Theme } from './figure';
 import { formatNumber } from './format';
 import { PointsTable } from './PointsTable';
+import { colourOf, Swatch } from './Swatch';
 import { themeOf, useThemeChanges } from './theme';
 
 const HEIGHT = 128;
-/** How many colours there are, as in theme.ts. */
-const PALETTE = 5;
 
 interface ChartProps {
   readonly job: string;
   readonly spec: ChartSpec;
-  readonly curves: Curves;
+  readonly curves: CurveSet;
   /** The version of the curves to draw. */
   readonly version: number;
   readonly options: ChartOptions;
@@ -96,6 +95,7 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
         <h4>{spec.title}</h4>
         <span className="tunelab-legend">
           {lines.length > 1 &&
+            !lines[0]?.dash &&
             lines.map(({ metric, label, colour }) => (
               <span key={metric}>
                 <i style={{ background: colourOf(colour) }} aria-hidden="true" />
@@ -138,9 +138,10 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
           </button>
         </span>
       </header>
-      <p className="tunelab-now">
-        {lines.map(({ metric, colour }, place) => (
-          <span key={metric} style={place === 0 ? undefined : { color: colourOf(colour) }}>
+      <p className="tunelab-now" data-jobs={lines[0]?.dash ? lines.length : undefined}>
+        {lines.map(({ metric, label, colour, dash }, place) => (
+          <span key={metric} style={place === 0 && !dash ? undefined : { color: colourOf(colour) }}>
+            {dash && <Swatch colour={colour} dash={dash} title={label} />}
             {formatNumber(lastValue(curves, metric))}
           </span>
         ))}
@@ -164,13 +165,8 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
 /** The element once plotly has drawn into it. */
 type Plotted = HTMLDivElement & Partial<Pick<Plotly.PlotlyHTMLElement, 'on' | 'removeAllListeners'>>;
 
-/** A colour of the palette, which begins again after its last. */
-function colourOf(place: number): string {
-  return `var(--tunelab-c${(place % PALETTE) + 1})`;
-}
-
 /** The value of the last point, or null. */
-function lastValue(curves: Curves, metric: string): number | null {
+function lastValue(curves: CurveSet, metric: string): number | null {
   const curve = curves.all.get(metric);
   return curve?.length ? (curve.values[curve.length - 1] ?? null) : null;
 }

@@ -2,6 +2,7 @@
 import { memo, useCallback, useMemo, useState } from 'react';
 
 import { Chart } from './Chart';
+import { ChartControls } from './ChartControls';
 import { chart, chartTitle, defaultCharts, moreCharts, partsIn } from './catalog';
 import type { Curves } from './curves';
 import type { ChartOptions } from './figure';
@@ -58,49 +59,17 @@ export function Charts({ job, technique, curves }: ChartsProps) {
   );
   return (
     <div className="tunelab-charts" role="group" aria-label="Charts">
-      <div className="tunelab-controls">
-        <label>
-          Smoothing
-          <input
-            type="range"
-            min={0}
-            max={0.98}
-            step={0.02}
-            value={choices.smoothing}
-            onChange={event => {
-              const smoothing = Number(event.target.value);
-              choose(() => ({ smoothing }));
-            }}
-          />
-        </label>
-        <label>
-          <input
-            type="checkbox"
-            checked={choices.log}
-            onChange={event => {
-              const log = event.target.checked;
-              choose(() => ({ log }));
-            }}
-          />
-          Log axis
-        </label>
-        <select
-          aria-label="Add a chart"
-          value=""
-          disabled={more.length === 0}
-          onChange={event => {
-            const added = event.target.value;
-            choose(before => ({ keys: [...(before.keys ?? keys), added] }));
-          }}
-        >
-          <option value="">Add a chart…</option>
-          {more.map(name => (
-            <option key={name} value={name}>
-              {chartTitle(name)}
-            </option>
-          ))}
-        </select>
-      </div>
+      <ChartControls
+        smoothing={choices.smoothing}
+        log={choices.log}
+        more={more.map(name => [name, chartTitle(name)])}
+        onChange={change => {
+          choose(() => change);
+        }}
+        onAdd={added => {
+          choose(before => ({ keys: [...(before.keys ?? keys), added] }));
+        }}
+      />
       <div className="tunelab-grid" data-count={keys.length}>
         {keys.map((key, place) => (
           <OneChart

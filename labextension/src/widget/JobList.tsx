@@ -1,6 +1,7 @@
 /** The workspace's jobs, newest first, in the side panel; a click opens one in the list's place. */
 import { useEffect, useState } from 'react';
 
+import { CompareBar, CompareBox, useChoosing } from './CompareBar';
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { trans } from './i18n';
 import { JobView } from './JobView';
@@ -27,6 +28,7 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
   const all = useTrait(model, 'jobs');
   const jobs = isEvaluation === undefined ? all : all.filter(job => (job.kind === 'evaluate') === isEvaluation);
   const [filter, setFilter] = useState('');
+  const choosing = useChoosing(jobs, isEvaluation);
   // A job that was removed meanwhile gives the list back.
   const opened = all.find(job => job.id === open);
   if (opened) {
@@ -71,9 +73,11 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
         </div>
       )}
       {jobs.length > 0 && shown.length === 0 && <p className="tunelab-empty">No job matches “{filter}”.</p>}
+      {choosing && <CompareBar choosing={choosing} most={jobs.length} />}
       <ul aria-label="Jobs">
         {shown.map(job => (
-          <li key={job.id}>
+          <li key={job.id} className={choosing?.isOn ? 'tunelab-choosable' : undefined}>
+            {choosing?.isOn && <CompareBox choosing={choosing} job={job} />}
             <Row
               job={job}
               onOpen={() => {

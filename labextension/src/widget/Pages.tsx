@@ -62,6 +62,7 @@ export function Pages({ at, lists, shell, onNotice }: PagesProps) {
       return (
         lists.jobs && (
           <JobList
+            key={String(isEvaluation)}
             model={lists.jobs}
             shell={shell}
             isEvaluation={isEvaluation}

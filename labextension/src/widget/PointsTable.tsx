@@ -1,13 +1,13 @@
 /** The points of a chart as a table, newest first, for those who read figures or have them read out. */
 import type { ChartSpec } from './catalog';
-import type { Curves } from './curves';
+import type { CurveSet } from './curves';
 import { formatNumber } from './format';
 
 const ROWS = 200;
 
 interface PointsTableProps {
   readonly spec: ChartSpec;
-  readonly curves: Curves;
+  readonly curves: CurveSet;
   /** The version of the curves to show. */
   readonly version: number;
 }
@@ -52,7 +52,7 @@ export function PointsTable({ spec, curves }: PointsTableProps) {
   );
 }
 
-function chosenSteps(spec: ChartSpec, curves: Curves): { steps: number[]; every: number } {
+function chosenSteps(spec: ChartSpec, curves: CurveSet): { steps: number[]; every: number } {
   const [lead, ...others] = spec.lines.map(line => curves.all.get(line.metric));
   const count = lead?.length ?? 0;
   const every = Math.max(1, Math.ceil(count / ROWS));
@@ -67,7 +67,7 @@ function chosenSteps(spec: ChartSpec, curves: Curves): { steps: number[]; every:
   return { steps: [...steps].sort((a, b) => b - a), every };
 }
 
-function valueAt(curves: Curves, metric: string, step: number): string {
+function valueAt(curves: CurveSet, metric: string, step: number): string {
   const curve = curves.all.get(metric);
   const place = curve?.indexOf(step) ?? 0;
   return curve && place < curve.length && curve.steps[place] === step ? formatNumber(curve.values[place] ?? null) : '';

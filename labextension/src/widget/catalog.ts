@@ -11,7 +11,11 @@ export interface ChartLine {
   readonly dots: boolean;
   /** The metric of its standard deviation, drawn as a band around it. */
   readonly band?: string;
+  /** How it is told from others besides its colour, where several jobs are in one chart: plotly's name. */
+  readonly dash?: Dash;
 }
+
+export type Dash = 'solid' | 'dash' | 'dot' | 'dashdot';
 
 /** A chart, named by the metric that leads it. */
 export interface ChartSpec {

@@ -49,8 +49,17 @@ export class Curve {
   }
 }
 
+/** Curves by their metrics, as charts draw them. */
+export interface CurveSet {
+  readonly all: ReadonlyMap<string, Curve>;
+  /** Grows with each change. */
+  readonly version: number;
+  /** Calls back after each change, until the function that it returns is called. */
+  subscribe(changed: () => void): () => void;
+}
+
 /** The curves of one job. */
-export class Curves {
+export class Curves implements CurveSet {
   readonly all = new Map<string, Curve>();
   /** Grows with each change, so that a view knows what it has drawn. */
   version = 0;

@@ -2,7 +2,7 @@
 import type { Data, Layout } from 'plotly.js-basic-dist-min';
 
 import type { ChartSpec } from './catalog';
-import type { Curve, Curves } from './curves';
+import type { Curve, CurveSet } from './curves';
 import { decimate, smooth, type Line } from './decimate';
 
 /** What the reader has chosen. */
@@ -32,7 +32,7 @@ const DIGIT = 6.4;
 const BESIDE = 8;
 
 /** The first and last step of the lines of a chart. */
-export function extent(spec: ChartSpec, curves: Curves): [number, number] | null {
+export function extent(spec: ChartSpec, curves: CurveSet): [number, number] | null {
   let first = Infinity;
   let last = -Infinity;
   for (const { metric } of spec.lines) {
@@ -48,7 +48,7 @@ export function extent(spec: ChartSpec, curves: Curves): [number, number] | null
 /** plotly's data and layout for a chart of `width` by `height` pixels. */
 export function figure(
   spec: ChartSpec,
-  curves: Curves,
+  curves: CurveSet,
   options: ChartOptions,
   theme: Theme,
   width: number,
@@ -64,7 +64,7 @@ export function figure(
   let high = -Infinity;
   let bandLow = Infinity;
   let bandHigh = -Infinity;
-  for (const { metric, label, colour, dots, band } of spec.lines) {
+  for (const { metric, label, colour, dots, band, dash = 'solid' } of spec.lines) {
     const curve = curves.all.get(metric);
     if (!curve?.length) {
       continue;
@@ -87,11 +87,11 @@ export function figure(
     positive &&= raw.y.every(value => !(value <= 0));
     let calm = raw;
     if (options.smoothing > 0 && !dots && curve.length > 1) {
-      data.push({ ...base, ...raw, opacity: 0.25, hoverinfo: 'skip', line: { color: colours, width: 1 } });
+      data.push({ ...base, ...raw, opacity: 0.25, hoverinfo: 'skip', line: { color: colours, width: 1, dash } });
       calm = decimate(curve, smooth(curve, options.smoothing), from, to, columns);
-      data.push({ ...base, ...calm, line: { color: colours, width: 1.6 } });
+      data.push({ ...base, ...calm, line: { color: colours, width: 1.6, dash } });
     } else {
-      data.push({ ...base, ...raw, line: { color: colours, width: 1.5 } });
+      data.push({ ...base, ...raw, line: { color: colours, width: 1.5, dash } });
     }
     const deviation = band === undefined ? undefined : curves.all.get(band);
     if (deviation?.length) {

@@ -18,7 +18,7 @@ export type Route =
   /** A job, of customization or of evaluation. */
   | { readonly page: 'job'; readonly job: string; readonly isEvaluation?: boolean }
   /** Jobs in the same charts, and what differs in their specs. */
-  | { readonly page: 'compare'; readonly jobs: readonly string[] }
+  | { readonly page: 'compare'; readonly jobs: readonly string[]; readonly isEvaluation?: boolean }
   /** What differs today from when a job ran, and running it again. */
   | { readonly page: 'replay'; readonly job: string; readonly isEvaluation?: boolean }
   /** `NAME@VERSION`. */
@@ -54,8 +54,8 @@ export function placeOf(route: Route): Place {
       return 'evaluations';
     case 'job':
     case 'replay':
-      return route.isEvaluation ? 'evaluations' : 'jobs';
     case 'compare':
+      return route.isEvaluation ? 'evaluations' : 'jobs';
     case 'customize':
       return 'jobs';
   }

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 
-import type { Curves } from './curves';
+import type { CurveSet } from './curves';
 
 /** No more than this share of the page's time goes into drawing. */
 const SHARE = 1 / 3;
@@ -25,7 +25,7 @@ interface Turn {
  * @param refresh - the least time between two drawings of a chart, in milliseconds
  * @param charts - how many there are
  */
-export function useCurves(curves: Curves, refresh: number, charts: number): (place: number) => number {
+export function useCurves(curves: CurveSet, refresh: number, charts: number): (place: number) => number {
   const [turn, setTurn] = useState<Turn>({ version: curves.version, before: curves.version, done: 0 });
   const count = useRef(charts);
   useEffect(() => {
