@@ -7,7 +7,20 @@ from typing import Any
 # Imported here and not on first use: `jobs` and `models` are packages too, and whoever imports one of their modules
 # first would put the package in the function's place.
 from tunelab.answers import Answers
-from tunelab.api import compare, customize, datasets, evaluate, generate, job, jobs, model, models, recipe, try_reward
+from tunelab.api import (
+    compare,
+    customize,
+    datasets,
+    evaluate,
+    generate,
+    job,
+    jobs,
+    model,
+    models,
+    recipe,
+    replay,
+    try_reward,
+)
 from tunelab.bench import RewardReport
 from tunelab.comparison import Comparison
 from tunelab.data import Dataset
@@ -15,6 +28,7 @@ from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Ti
 from tunelab.jobs.manager import Job
 from tunelab.models.custom import CustomModel
 from tunelab.plan import Plan
+from tunelab.replay import Replay
 from tunelab.scoring.metrics import Metric, metrics
 from tunelab.scoring.prompts import RewardPrompt, reward_prompts
 
@@ -30,6 +44,7 @@ __all__ = [
     "Metric",
     "ModelError",
     "Plan",
+    "Replay",
     "RewardPrompt",
     "RewardReport",
     "SpecError",
@@ -46,6 +61,7 @@ __all__ = [
     "model",
     "models",
     "recipe",
+    "replay",
     "reward_prompts",
     "try_reward",
     "unload_ipython_extension",

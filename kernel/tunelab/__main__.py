@@ -26,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     logs.add_argument("job")
     cancel = commands.add_parser("cancel", help="end a job, keeping what it saved")
     cancel.add_argument("job")
+    again = commands.add_parser("replay", help="run a job again from its record, and wait for it")
+    again.add_argument("job")
+    again.add_argument("--dry-run", action="store_true", help="tell what differs today, start nothing")
+    again.add_argument("--name", help="another name for what comes out")
+    again.add_argument("--no-wait", action="store_true", help="print the job's id and leave it running")
     given = parser.parse_args(arguments)
     try:
         return _do(given)
@@ -45,6 +50,12 @@ def _do(given: argparse.Namespace) -> int:
     elif given.command == "cancel":
         job = tunelab.job(given.job).cancel().wait()
         return 0 if job.state == "cancelled" else 1
+    elif given.command == "replay":
+        found = tunelab.replay(given.job, dry_run=given.dry_run, name=given.name)
+        if isinstance(found, tunelab.Replay):
+            print(found)
+            return 2 if found.refused else 0
+        return _wait(found, given.no_wait)
     else:
         overrides = dict(load.assignment(text) for text in given.set) | ({"compute.fit": True} if given.fit else {})
         if load.from_file(given.spec).get("kind") == "evaluate":
@@ -55,12 +66,14 @@ def _do(given: argparse.Namespace) -> int:
             started = tunelab.customize(Path(given.spec), dry_run=given.dry_run, overrides=overrides)
         if isinstance(started, tunelab.Plan):
             print(started)
-        elif given.no_wait:
-            print(started.id)
         else:
-            print(started.id, flush=True)
-            return 0 if started.wait().state == "completed" else 1
+            return _wait(started, given.no_wait)
     return 0
+
+
+def _wait(job: tunelab.Job, leave: bool) -> int:
+    print(job.id, flush=True)
+    return 0 if leave or job.wait().state == "completed" else 1
 
 
 if __name__ == "__main__":

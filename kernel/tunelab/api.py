@@ -23,6 +23,7 @@ from tunelab.models import find
 from tunelab.models.custom import CustomModel, Models
 from tunelab.plan import Plan
 from tunelab.registry import index
+from tunelab.replay import replay
 from tunelab.scoring.score import as_text
 from tunelab.spec import TECHNIQUES, load
 
@@ -37,6 +38,7 @@ __all__ = [
     "model",
     "models",
     "recipe",
+    "replay",
     "try_reward",
 ]
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tunelab.errors import SpecError
+
+#: What a job's figures come from, besides tunelab's own code.
+PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
 
 
 @functools.cache
@@ -64,6 +70,44 @@ def threads() -> int:
     """Return the number of cores that a worker may use: the physical ones, and no more than this process may."""
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def software() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a job's figures come from."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@functools.cache
+def processor(device: str) -> str:
+    """Return what a device is called by its maker, such as the CPU's model; empty where nothing tells."""
+    if device.startswith("cuda"):
+        tool = shutil.which("nvidia-smi")
+        query = [tool or "", f"--id={device.partition(':')[2] or 0}", "--query-gpu=name", "--format=csv,noheader"]
+        return _said(query) if tool else ""
+    if sys.platform == "darwin":
+        return _said(["sysctl", "-n", "machdep.cpu.brand_string"])
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _said(command: list[str]) -> str:
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def noted(device: str) -> dict[str, Any]:
+    """Return what a job notes of the machine at submit, by which a replay tells whether it is the same."""
+    return {"versions": software(), "platform": platform.platform(), "processor": processor(device)}
 
 
 def oom_kills() -> int:

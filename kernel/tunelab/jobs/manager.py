@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tunelab.evaluation.results import Result
+    from tunelab.replay import Replay
 
 _LOOK_EVERY_S = 0.2
 #: A runner that cannot start, and so says nothing, is not started again at every look.
@@ -234,6 +235,12 @@ class Job:
         except OSError as error:
             raise self._cannot_write(error) from error
         return self
+
+    def replay(self, dry_run: bool = False, name: str | None = None) -> Job | Replay:
+        """Run the job again from its record, as `tl.replay` does."""
+        from tunelab.replay import replay
+
+        return replay(self, dry_run, name)
 
     def move_up(self) -> Job:
         """Change places with the job before this one in the queue; does nothing to one that does not wait."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def prepare(
     namespace: dict[str, Any] | None = None,
     tables: dict[str, Any] | None = None,
     functions: dict[str, rewarding.Taken] | None = None,
+    kept: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Return the resolved spec.
 
@@ -59,6 +61,8 @@ def prepare(
         ``dataset`` and ``eval_dataset`` themselves, where they were given as objects and not by name.
     functions
         What `rewarding.take` took for the reward, by file.
+    kept
+        Texts of an earlier job's folder, by their names, that go before what is registered today: reward prompts.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def prepare(
     adapter = carried.adapter(spec, model, recipe.adapter)
     merged = recipe.hyperparameters | hyperparameters
     keep = spec.keep or ("best" if spec.is_reinforcement and eval_rows else "last")
-    parts, files = rewarding.resolve(spec, dataset, held, functions or {})
+    parts, files = rewarding.resolve(spec, dataset, held, functions or {}, kept)
     if spec.is_reinforcement:
         windows.settle(hyperparameters, merged, train_rows, eval_rows)
         _by_vllm(hyperparameters, merged, kind)
@@ -274,7 +278,7 @@ def _facts(
         "digests": {str(item): item.digest for item in (dataset, held) if item},
         # Held-out rows whose prompt is trained on as well: their figures say less than they seem to.
         "overlap": dataset.overlap(held) if held else 0,
-    }
+    } | machine.noted(resolved.compute.device)
 
 
 def _needs(model: find.ModelRef) -> list[str]:

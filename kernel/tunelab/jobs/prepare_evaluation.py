@@ -39,6 +39,7 @@ def prepare_evaluation(
     namespace: dict[str, Any] | None = None,
     table: Any = None,
     functions: Mapping[str, rewarding.Taken] | None = None,
+    kept: Mapping[str, str] | None = None,
 ) -> PreparedEvaluation:
     """Return the resolved spec.
 
@@ -52,6 +53,8 @@ def prepare_evaluation(
         The dataset itself, where it was given as an object.
     functions
         What `rewarding.take` took for the scorer, by file.
+    kept
+        Texts of an earlier job's folder, by their names, that go before what is registered today: metrics.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def prepare_evaluation(
     facts: dict[str, Any] = {}
     judge = spec.judge
     if judge is not None:
-        judge, texts = _judge(judge)
+        judge, texts = _judge(judge, kept or {})
         files |= texts
     if spec.method == "meta":
         dataset, facts["rows"] = _labelled(spec, namespace, table, name)
@@ -125,6 +128,7 @@ def prepare_evaluation(
         "scoring": rewarding.digests(files),
         "same_judge": _taught_by(models, judge),
     }
+    facts |= machine.noted(device)
     return PreparedEvaluation(resolved, facts, files)
 
 
@@ -208,7 +212,7 @@ def _name(spec: EvaluateSpec, models: list[str | EndpointModel]) -> str:
     return f"{plain[:80] or 'model'}-eval"
 
 
-def _judge(judge: Judge) -> tuple[Judge, dict[str, str]]:
+def _judge(judge: Judge, kept: Mapping[str, str]) -> tuple[Judge, dict[str, str]]:
     """Return the judge with its metrics by version, and their definitions as files."""
     from tunelab.scoring.metrics import Metric
 
@@ -219,7 +223,9 @@ def _judge(judge: Judge) -> tuple[Judge, dict[str, str]]:
     labels: list[str | MetricDefinition] = []
     texts = {}
     for given in judge.metrics:
-        if isinstance(given, str):
+        if isinstance(given, str) and (text := kept.get(metric_file(given))) is not None:
+            metric = Metric(MetricDefinition.model_validate_json(text), int(given.partition("@")[2]))
+        elif isinstance(given, str):
             metric = Metric.get(given)
         else:
             metric = Metric.create(given.name, given.instructions, [one.model_dump() for one in given.rating_scale])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,11 @@ def _keep(found: source.Source, origin: str, files: dict[str, Taken], more: dict
 
 
 def resolve(
-    spec: CustomizeSpec, dataset: Dataset, held: Dataset | None, files: dict[str, Taken]
+    spec: CustomizeSpec,
+    dataset: Dataset,
+    held: Dataset | None,
+    files: dict[str, Taken],
+    kept: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], dict[str, str]]:
     """Return the parts of the reward as they are run, and the texts of the files that they need.
 
@@ -139,13 +144,20 @@ def resolve(
         If the rows lack a column that a part reads, or a prompt or feedback model is not there.
     """
     head = [row for source_ in (dataset, held) if source_ is not None for row in source_.read(count=_HEAD)]
-    return resolve_for(spec, head, str(dataset), files)
+    return resolve_for(spec, head, str(dataset), files, kept)
 
 
 def resolve_for(
-    spec: CustomizeSpec, head: list[Row], dataset: str, files: dict[str, Taken]
+    spec: CustomizeSpec,
+    head: list[Row],
+    dataset: str,
+    files: dict[str, Taken],
+    kept: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], dict[str, str]]:
-    """Return what `resolve` does for rows whose first ones are `head`; `dataset` is what they are called."""
+    """Return what `resolve` does for rows whose first ones are `head`; `dataset` is what they are called.
+
+    `kept` are texts of an earlier job's folder: a reward prompt that is among them need not be registered any more.
+    """
     if not spec.reward_parts:
         return [], {}
     columns = {str(name) for row in head for name in row}
@@ -159,7 +171,12 @@ def resolve_for(
         elif isinstance(part, FeedbackReward):
             from tunelab.scoring import prompts
 
-            found = prompts.RewardPrompt.get(part.prompt)
+            template = (kept or {}).get(prompt_file(part.prompt))
+            if template is None:
+                found = prompts.RewardPrompt.get(part.prompt)
+            else:
+                name, _, version = part.prompt.partition("@")
+                found = prompts.RewardPrompt(name, int(version), template)
             found.check(columns)
             label = f"{found.name}@{found.version}"
             texts[prompt_file(label)] = found.template

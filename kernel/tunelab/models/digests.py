@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tunelab import workspace
+from tunelab.errors import ModelError
+from tunelab.models import find
 
 #: Files of a model's folder that what it says depends on.
 _FILES = (
@@ -23,6 +25,17 @@ def of_model(folders: Iterable[Path]) -> str:
         for file in sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()}):
             found.update(f"{file.name} {of_file(file)}\n".encode())
     return found.hexdigest()
+
+
+def of_name(name: str) -> str | None:
+    """Return what identifies a model by its name, its base first; None where its files are not here."""
+    try:
+        ref = find.find(name)
+    except ModelError:
+        return None
+    folders = [one.folder for one in (ref.base, ref) if one is not None]
+    there = [folder for folder in folders if folder is not None and folder.is_dir()]
+    return of_model(there) if len(there) == len(folders) else None
 
 
 def of_file(file: Path) -> str:

@@ -18,6 +18,7 @@ from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
 from tunelab.notebook.metrics import MetricList, metric_list
 from tunelab.notebook.models import ModelList, model_list
+from tunelab.notebook.replay import ReplayPage
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
 
@@ -25,7 +26,7 @@ TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
 PROTOCOL = 6
 
-Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList | ComparisonPage
+Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList | ComparisonPage | ReplayPage
 
 
 class CommView:
@@ -94,6 +95,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return metric_list()
         case "models":
             return model_list()
+        case "replay":
+            return ReplayPage(asked["job"])
         case "compare":
             return ComparisonPage(asked["jobs"])
     return live(asked["job"])

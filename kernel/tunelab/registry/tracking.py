@@ -9,7 +9,6 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
 from tunelab.errors import Error
+from tunelab.jobs import machine
 from tunelab.jobs.folder import JobFolder
 from tunelab.jobs.journal import Event, Journal, Reader, read
+from tunelab.models import digests
 from tunelab.registry import index, prompt_store, store
 from tunelab.registry.prompts import metric_file, metric_text, prompt_file
 
 _BATCH = 1000
-_PACKAGES = ("tunelab", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "mlflow")
 _STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _AWAY = {"TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
 
@@ -109,6 +109,7 @@ class RunTracker:
         if self._status != "RUNNING":
             self.client.update_run(self.run_id, status="RUNNING")
             self._status = "RUNNING"
+        self._note_weights()
 
     def register(self) -> None:
         """Make the trained model a version of its name, and note it in the workspace's index."""
@@ -167,6 +168,7 @@ class RunTracker:
         """Give the run its true status at the job's end or pause, the worker's log, and the spec with its choices."""
         assert self.run_id is not None
         self._note_choices()
+        self._note_weights()
         if status == "paused":
             self.client.update_run(self.run_id, status="SCHEDULED")
             self._status = "SCHEDULED"
@@ -191,6 +193,17 @@ class RunTracker:
             self.client.set_tag(self.run_id, "tunelab.device", self._device())
             self.client.log_artifact(self.run_id, str(self.folder.spec_file))
 
+    def _note_weights(self) -> None:
+        """Note once by what the models that the job begins from are known again, when their files are here."""
+        assert self.run_id is not None
+        if any(self._artifacts("weights")):
+            return
+        names = [self.spec["model"]] if self.spec["kind"] == "customize" else self.facts["models"]
+        found = {name: digest for name in names if (digest := digests.of_name(name)) is not None}
+        if found:
+            self.client.set_tag(self.run_id, "tunelab.weights", json.dumps(found))
+            self.journal.append("artifact", kind="weights", uri="", digests=found)
+
     def _device(self) -> str:
         compute = self.spec["compute"]
         return ", ".join(filter(None, [compute["device"], f"{compute['threads']} threads", compute["dtype"]]))
@@ -210,13 +223,14 @@ class RunTracker:
             "tunelab.dataset": self.spec["dataset"] or "",
             "tunelab.device": self._device(),
             "tunelab.platform": platform.platform(),
-            "version.python": platform.python_version(),
         }
         if self.facts["commit"]:
             tags["mlflow.source.git.commit"] = self.facts["commit"].rstrip("+")
             tags["tunelab.git.dirty"] = str(self.facts["commit"].endswith("+")).lower()
         tags |= self._reward_tags() | self._evaluation_tags()
-        return tags | {f"version.{name}": version(name) for name in _PACKAGES}
+        tags |= {f"version.{name}": number for name, number in machine.software().items()}
+        noted = {"tunelab.processor": self.facts.get("processor"), "tunelab.replay_of": self.facts.get("replay_of")}
+        return tags | {name: value for name, value in noted.items() if value}
 
     def _model_tags(self) -> dict[str, str]:
         model = self.spec["model"]

@@ -2,7 +2,9 @@
 import { useState } from 'react';
 
 import { copyText } from './copy';
+import { trans } from './i18n';
 import type { JobCommand, JobSnapshot, JobTraits, MLflowLink, Model } from './model';
+import { useNavigation } from './route';
 import { useShell } from './shell';
 import { hasEnded } from './states';
 
@@ -78,6 +80,7 @@ interface ActionsProps {
 /** The row of buttons. */
 export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: ActionsProps) {
   const shell = useShell();
+  const navigation = useNavigation();
   const steering = controls(job);
   const openMLflow = async (link: MLflowLink) => {
     onNotice(null);
@@ -111,6 +114,17 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
       >
         Open in MLflow
       </button>
+      {navigation && hasEnded(job.state) && (
+        <button
+          type="button"
+          title={trans.__('Tells first what differs today')}
+          onClick={() => {
+            navigation.go({ page: 'replay', job: job.id, isEvaluation: job.kind === 'evaluate' });
+          }}
+        >
+          {trans.__('Run again…')}
+        </button>
+      )}
       {steering.length > 0 && (
         <span className="tunelab-steering">
           {steering.map(({ verb, label, hint, waits = false, primary = false }) => (

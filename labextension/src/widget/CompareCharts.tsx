@@ -29,12 +29,13 @@ export function CompareCharts({ jobs, models }: CompareChartsProps) {
   const keys = chosen ?? comparedMetrics([...new Set(jobs.map(job => job.technique))], settings.charts, logged);
   const names = jobs.map(job => plainText(job.name)).join('\n');
   const version = useCurves(curves, settings.refresh, keys.length);
+  // As a text, so that charts are drawn again only for others.
+  const shown = keys.join('\n');
   const onRemove = useCallback(
     (removed: string) => {
-      setChosen(keys.filter(key => key !== removed));
+      setChosen(shown.split('\n').filter(key => key !== removed));
     },
-    // As a text, so that charts are drawn again only for others.
-    [keys.join('\n')] // eslint-disable-line react-hooks/exhaustive-deps
+    [shown]
   );
   return (
     <div className="tunelab-charts" role="group" aria-label={trans.__('Charts')}>

@@ -114,7 +114,7 @@ function pageFor(route: Route): ReactNode {
     case 'compare':
       return <ComparePage jobs={route.jobs} />;
     case 'replay':
-      return <ReplayPage job={route.job} />;
+      return <ReplayPage job={route.job} isEvaluation={route.isEvaluation ?? false} />;
     case 'customize':
       return <CustomizePage from={route.from} />;
     case 'evaluate':

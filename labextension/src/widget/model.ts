@@ -2,6 +2,7 @@
 import { useCallback, useSyncExternalStore } from 'react';
 
 import type { MetricCommand, MetricMessage } from './judgemetrics';
+import type { ReplayCommand } from './replays';
 import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
 
 /** A job's state, named as in its journal. */
@@ -386,7 +387,8 @@ export type CreateCommand =
   | (Asked & { readonly type: 'create'; readonly name: string; readonly fix: readonly string[] });
 
 /** What a view may ask the kernel for. */
-export type Command = JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand;
+export type Command =
+  JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand | ReplayCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {
