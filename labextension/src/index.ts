@@ -13,7 +13,7 @@ import { DatasetTools } from './datasets';
 import { sourceOf } from './follow';
 import { customizeIcon } from './icons';
 import { MLflow } from './mlflow';
-import { customizationNotebook, DEFAULT_MODEL } from './notebook';
+import { customizationNotebook, DEFAULT_MODEL, formRoute } from './notebook';
 import { DATASET_MIME, JOB_MIME, LiveOutput } from './output';
 import { PANEL_ID, Studio } from './panel';
 import { LabShell } from './shell';
@@ -29,6 +29,8 @@ export namespace CommandIDs {
   export const openMLflow = 'tunelab:open-mlflow';
   /** Shows the dialog that creates a dataset, on the file browser's file where it is called from its context menu. */
   export const createDataset = 'tunelab:create-dataset';
+  /** Shows what the active cell asks for in the form of a customization or an evaluation. */
+  export const openCellInForm = 'tunelab:open-cell-in-form';
 }
 
 const PLUGIN_ID = 'tunelab:plugin';
@@ -120,13 +122,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const tools = new DatasetTools(app, source, documents, browser);
     // Outputs are drawn while the settings are still on their way.
     const settings = registry?.load(PLUGIN_ID) ?? Promise.resolve(null);
-    const panelHost = new LabShell(app, mlflow, tools, source, source, settings);
+    const panelHost = new LabShell(app, mlflow, tools, source, source, notebooks, settings);
 
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (panel: NotebookPanel) => {
         const { rendermime } = panel.content;
         const own = sourceOf(panel.context.sessionContext);
-        const host = new LabShell(app, mlflow, tools, own, source, settings);
+        const host = new LabShell(app, mlflow, tools, own, source, notebooks, settings);
         rendermime.addFactory(
           {
             safe: true,
@@ -191,8 +193,29 @@ const plugin: JupyterFrontEndPlugin<void> = {
       isVisible: args => !args.isContextMenu || tools.selected() !== null,
       execute: args => tools.create(panelHost, args.isContextMenu ? tools.selected() : null)
     });
+    const inForm = () => formRoute(notebooks.activeCell?.model.sharedModel.getSource() ?? '');
+    commands.addCommand(CommandIDs.openCellInForm, {
+      label: 'Open Cell in Form',
+      caption: 'Show what a cell of %customize or %evaluate asks for as a form',
+      icon: args => (args.isPalette ? undefined : customizeIcon),
+      describedBy: { args: IN_PALETTE },
+      isVisible: () => inForm() !== null,
+      isEnabled: () => inForm() !== null,
+      execute: () => {
+        const route = inForm();
+        if (route) {
+          panel.go(route);
+          shell.activateById(panel.id);
+        }
+      }
+    });
     launcher?.add({ command: CommandIDs.openMLflow, category: CATEGORY });
-    for (const command of [CommandIDs.openPanel, CommandIDs.openMLflow, CommandIDs.createDataset]) {
+    for (const command of [
+      CommandIDs.openPanel,
+      CommandIDs.openMLflow,
+      CommandIDs.createDataset,
+      CommandIDs.openCellInForm
+    ]) {
       palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
     }
 

@@ -1,6 +1,8 @@
 /** What a new customization notebook holds and what it is called. */
 import type { ICodeCell, IMarkdownCell, INotebookContent } from '@jupyterlab/nbformat';
 
+import type { Route } from './widget/route';
+
 /** The model in a new notebook where no setting says otherwise. */
 export const DEFAULT_MODEL = 'smollm2-135m';
 
@@ -64,6 +66,12 @@ export function unusedName(taken: Iterable<string>): string {
     name = `customize-${n}.ipynb`;
   }
   return name;
+}
+
+/** The form that shows what a cell asks for; null where it asks for no customization or evaluation. */
+export function formRoute(cell: string): Route | null {
+  const verb = /^\s*(?:\w+\s*=\s*)?%%?(customize|evaluate)\b/.exec(cell)?.[1];
+  return verb === 'customize' || verb === 'evaluate' ? { page: verb, from: { cell } } : null;
 }
 
 /** A JSON string is a YAML string, so whatever is not plainly a name is quoted. */

@@ -12,6 +12,7 @@ import type { DatasetsTraits, ListTraits } from './widget/model';
 import type { ModelsTraits } from './widget/models';
 import type { StudioOptions } from './widget/mount';
 import type { Lists, PanelState } from './widget/PanelView';
+import type { Route } from './widget/route';
 import type { Shell } from './widget/shell';
 
 /** The panel's id in the page. */
@@ -31,6 +32,8 @@ export class Studio extends Widget {
   private loading: Promise<typeof import('./widget/mount')> | null = null;
   private draw: ((state: PanelState) => void) | null = null;
   private undo: (() => void) | null = null;
+  private openPage: ((route: Route) => void) | null = null;
+  private wanted: Route | null = null;
   private lists: OpenLists | null = null;
 
   constructor(
@@ -45,6 +48,15 @@ export class Studio extends Widget {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Model customization');
     source.changed.connect(this.refresh, this);
+  }
+
+  /** Opens a page, once the Studio is drawn. */
+  go(route: Route): void {
+    if (this.openPage) {
+      this.openPage(route);
+    } else {
+      this.wanted = route;
+    }
   }
 
   protected override onAfterShow(message: Message): void {
@@ -77,9 +89,13 @@ export class Studio extends Widget {
     const { mountPanel } = await this.loading;
     if (!this.isDisposed) {
       if (!this.draw) {
-        [this.draw, this.undo] = mountPanel(this.node, this.shell, this.options);
+        [this.draw, this.undo, this.openPage] = mountPanel(this.node, this.shell, this.options);
       }
       this.refresh();
+      if (this.wanted) {
+        this.openPage?.(this.wanted);
+        this.wanted = null;
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** JupyterLab as the views' host: tabs, files, notebooks, MLflow, settings. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget } from '@jupyterlab/apputils';
+import { NotebookActions, type INotebookTracker } from '@jupyterlab/notebook';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 import type { JSONObject } from '@lumino/coreutils';
 import type { Widget } from '@lumino/widgets';
@@ -33,6 +34,7 @@ export class LabShell implements Shell {
     private readonly tools: DatasetTools,
     private readonly source: Source,
     private readonly panel: PanelSource,
+    private readonly notebooks: INotebookTracker,
     settings: Promise<ISettingRegistry.ISettings | null>
   ) {
     void settings.then(loaded => {
@@ -96,6 +98,18 @@ export class LabShell implements Shell {
 
   openCell(cell: string): Promise<string | null> {
     return this.tools.openCell(cell);
+  }
+
+  async insertCell(cell: string): Promise<string | null> {
+    const panel = this.notebooks.currentWidget;
+    if (!panel || panel.isDisposed) {
+      return this.openCell(cell);
+    }
+    await panel.context.ready;
+    NotebookActions.insertBelow(panel.content);
+    panel.content.activeCell?.model.sharedModel.setSource(cell.trimEnd());
+    this.app.shell.activateById(panel.id);
+    return null;
   }
 
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {

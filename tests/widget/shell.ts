@@ -109,6 +109,11 @@ export class TestShell implements Shell {
     return Promise.resolve(this.refused);
   }
 
+  insertCell(cell: string): Promise<string | null> {
+    this.asked.push(['insert', cell]);
+    return Promise.resolve(this.refused);
+  }
+
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null> {
     this.asked.push(['mlflow', link, title]);
     return Promise.resolve(this.refused);

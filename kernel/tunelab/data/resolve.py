@@ -7,13 +7,16 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 from tunelab import workspace
 from tunelab.data import checks, create, formats, reading, versions
 from tunelab.data.dataset import Dataset, Part
 from tunelab.data.faults import Fault
 from tunelab.errors import DataError, did_you_mean
+
+#: What a dataset's name may mean.
+Meaning = Literal["a registered dataset", "a variable", "a file", "of the hub", "a pattern of files"]
 
 
 def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None, name: str | None = None) -> Dataset:
@@ -43,9 +46,31 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
     if not isinstance(source, (str, Path)):
         return Dataset.create(name or "data", source, technique)
     text = str(source)
+    found = meaning(text, namespace)
+    if found == "a registered dataset":
+        return _fit(Dataset.get(text), technique)
+    if found == "a variable":
+        return _from_variable((namespace or {})[text], text, technique)
+    if found == "a file":
+        path = Path(os.path.expanduser(text))
+        return Dataset.create(workspace.slug(path.stem), path, technique)
+    if found == "of the hub":
+        return Dataset.create(workspace.slug(text.rpartition("/")[2]), text, technique)
+    stem = re.sub(r"\W*[*?\[].*", "", Path(text).stem) or Path(text).parent.name
+    return Dataset.create(workspace.slug(stem), text, technique)
+
+
+def meaning(text: str, namespace: dict[str, Any] | None = None) -> Meaning:
+    """Return what a dataset's name means; nothing is read.
+
+    Raises
+    ------
+    DataError
+        If nothing, or more than one thing, has that name.
+    """
     # os.path and not Path's own: those raise for a name that is too long, or a ~user that is not there.
     path = Path(os.path.expanduser(text))
-    found = []
+    found: list[Meaning] = []
     if versions.numbers(text.partition("@")[0]):
         found.append("a registered dataset")
     if namespace is not None and _is_rows(namespace.get(text)):
@@ -63,18 +88,13 @@ def resolve(source: Any, technique: str, namespace: dict[str, Any] | None = None
             f"'{text}' is {' and '.join(found)}. Say './{text}' for the file, '{text}@1' for the registered dataset, "
             "or rename the variable."
         )
-    if not found:
-        if create.is_hub_id(text):
-            return Dataset.create(workspace.slug(text.rpartition("/")[2]), text, technique)
-        if glob.has_magic(text):
-            stem = re.sub(r"\W*[*?\[].*", "", Path(text).stem) or Path(text).parent.name
-            return Dataset.create(workspace.slug(stem), text, technique)
-        return _nothing_found(text, path, namespace)
-    if found == ["a registered dataset"]:
-        return _fit(Dataset.get(text), technique)
-    if found == ["a variable"]:
-        return _from_variable((namespace or {})[text], text, technique)
-    return Dataset.create(workspace.slug(path.stem), path, technique)
+    if found:
+        return found[0]
+    if create.is_hub_id(text):
+        return "of the hub"
+    if glob.has_magic(text):
+        return "a pattern of files"
+    return _nothing_found(text, path, namespace)
 
 
 def _came_from(text: str) -> bool:
@@ -113,7 +133,7 @@ def _fit(dataset: Dataset, technique: str) -> Dataset:
     return replace(dataset, technique=technique, form=mapping.form, conversational=bool(checker.conversational))
 
 
-def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> Dataset:
+def _nothing_found(text: str, path: Path, namespace: dict[str, Any] | None) -> NoReturn:
     if os.path.isdir(path):
         raise DataError(f"{text} is a folder; name the file in it.")
     if path.suffix.lower() in reading.READERS or "/" in text:

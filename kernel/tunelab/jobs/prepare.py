@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from tunelab import recipes, workspace
@@ -69,8 +69,7 @@ def prepare(
     Error
         If the model, the data, a hyperparameter or this machine cannot do it.
     """
-    if spec.name in find.CATALOG and (find.CATALOG[spec.name].package or spec.name not in index.names()):
-        raise SpecError(f"name: '{spec.name}' is a base model of the catalog; give the custom model another name.")
+    free_name(spec.name)
     device = machine.device(spec.compute.device)
     model = find.find(spec.model)
     kind = device.partition(":")[0]
@@ -81,25 +80,15 @@ def prepare(
 
     dataset = _rows(spec, "dataset", namespace, tables or {})
     held = None if spec.eval_dataset is None else _rows(spec, "eval_dataset", namespace, tables or {})
-    _forms_fit(spec, model, dataset, held)
-    split = None if held else _split(spec, recipe.split, dataset.rows)
+    template_fits(spec, model, str(dataset), dataset.conversational)
+    _held_out_fits(dataset, held)
+    split = None if held else share(spec, recipe.split, dataset.rows)
     eval_rows = held.rows if held else len(dataset.held_out(split or 0, spec.seed))
     train_rows = dataset.rows - (0 if held else eval_rows)
 
     adapter = carried.adapter(spec, model, recipe.adapter)
-    merged = recipe.hyperparameters | hyperparameters
-    keep = spec.keep or ("best" if spec.is_reinforcement and eval_rows else "last")
     parts, files = rewarding.resolve(spec, dataset, held, functions or {}, kept)
-    if spec.is_reinforcement:
-        windows.settle(hyperparameters, merged, train_rows, eval_rows)
-        _by_vllm(hyperparameters, merged, kind)
-    _consistent(keep, hyperparameters, merged, eval_rows)
-    if spec.is_reinforcement and eval_rows:
-        windows.align(merged, train_rows, keep)
-    if spec.technique == "dpo" and "precompute_ref_log_probs" not in hyperparameters:
-        # An adapter is its own reference when it is turned off; the weights of full fine-tuning would be there twice.
-        full = spec.adapter.type == "full"
-        merged["precompute_ref_log_probs"] = full and _precompute_pays(merged, train_rows, eval_rows)
+    keep, merged = settle(spec, recipe, hyperparameters, kind, train_rows, eval_rows)
 
     resolved = spec.model_copy(
         update={
@@ -121,7 +110,7 @@ def prepare(
             ),
         }
     )
-    _space(resolved, model)
+    has_space(resolved, model)
     return Prepared(
         resolved,
         model,
@@ -134,11 +123,48 @@ def prepare(
     )
 
 
-def _split(spec: CustomizeSpec, share: float, rows: int) -> float | int:
+def free_name(name: str) -> None:
+    """Refuse a name for a custom model that is a base model's."""
+    if name in find.CATALOG and (find.CATALOG[name].package or name not in index.names()):
+        raise SpecError(f"name: '{name}' is a base model of the catalog; give the custom model another name.")
+
+
+def share(spec: CustomizeSpec, usual: float, rows: int) -> float | int:
+    """Return what of `rows` is held out, as a share or a number; `usual` is the recipe's."""
     if spec.split is not None or not spec.is_reinforcement:
-        return share if spec.split is None else spec.split
+        return usual if spec.split is None else spec.split
     # Each evaluation samples an answer to every held-out prompt.
-    return min(_HELD_OUT_PROMPTS, int(rows * share))
+    return min(_HELD_OUT_PROMPTS, int(rows * usual))
+
+
+def settle(
+    spec: CustomizeSpec,
+    recipe: recipes.Recipe,
+    hyperparameters: dict[str, Any],
+    device: str,
+    train_rows: int,
+    eval_rows: int,
+) -> tuple[Literal["last", "best"], dict[str, Any]]:
+    """Return which checkpoint is kept, and the recipe's hyperparameters with the given ones, fit to so many rows.
+
+    Raises
+    ------
+    SpecError
+        If they do not go together.
+    """
+    merged = recipe.hyperparameters | hyperparameters
+    keep = spec.keep or ("best" if spec.is_reinforcement and eval_rows else "last")
+    if spec.is_reinforcement:
+        windows.settle(hyperparameters, merged, train_rows, eval_rows)
+        _by_vllm(hyperparameters, merged, device)
+    _consistent(keep, hyperparameters, merged, eval_rows)
+    if spec.is_reinforcement and eval_rows:
+        windows.align(merged, train_rows, keep)
+    if spec.technique == "dpo" and "precompute_ref_log_probs" not in hyperparameters:
+        # An adapter is its own reference when it is turned off; the weights of full fine-tuning would be there twice.
+        full = spec.adapter.type == "full"
+        merged["precompute_ref_log_probs"] = full and _precompute_pays(merged, train_rows, eval_rows)
+    return keep, merged
 
 
 def _by_vllm(given: dict[str, Any], merged: dict[str, Any], device: str) -> None:
@@ -184,14 +210,18 @@ def _ask_hub(hub_id: str) -> None:
     task.run("tunelab.models.hub:check", {"hub_id": hub_id}, show=f"Looking for {hub_id} on the hub")
 
 
-def _forms_fit(spec: CustomizeSpec, model: find.ModelRef, dataset: Dataset, held: Dataset | None) -> None:
-    if dataset.conversational and model.has_chat_template is False:
+def template_fits(spec: CustomizeSpec, model: find.ModelRef, dataset: str, conversational: bool) -> None:
+    """Refuse conversations where there is no chat template for them."""
+    if conversational and model.has_chat_template is False:
         raise ModelError(
             f"{spec.model} has no chat template, and {dataset} holds conversations. Use an instruct model, or rows of "
             "plain text."
         )
-    if dataset.conversational and spec.chat_template == "none":
+    if conversational and spec.chat_template == "none":
         raise SpecError(f"chat_template is none, and {dataset} holds conversations, which need one. Use auto.")
+
+
+def _held_out_fits(dataset: Dataset, held: Dataset | None) -> None:
     if held is not None and held.digest == dataset.digest:
         raise DataError(f"{held} and {dataset} hold the same rows; hold out others, or give a split.")
     if held is not None and held.conversational != dataset.conversational:
@@ -222,10 +252,13 @@ def _precompute_pays(hyperparameters: dict[str, Any], train_rows: int, eval_rows
     return bool(train_rows + eval_rows <= as_needed)
 
 
-def _space(spec: CustomizeSpec, model: find.ModelRef) -> None:
-    """Refuse where the disk cannot hold the checkpoints: weights in float32, and two moments of AdamW for each."""
+def space(spec: CustomizeSpec, model: find.ModelRef) -> int | None:
+    """Return the bytes that a job takes on the disk at most; None where the model's size is not known yet.
+
+    Checkpoints are weights in float32, and two moments of AdamW for each.
+    """
     if model.params is None:
-        return
+        return None
     trained = model.params
     if spec.adapter.type == "lora":
         # Where no config tells the shapes yet: an all-linear adapter of rank 16 has 4% of the weights or fewer.
@@ -236,9 +269,15 @@ def _space(spec: CustomizeSpec, model: find.ModelRef) -> None:
     needed = 4 * trained * 3 * bytes_each + 2 * trained * bytes_each + 50_000_000
     if model.kind == "catalog" and model.folder is None:
         needed += model.params * 4
+    return needed
+
+
+def has_space(spec: CustomizeSpec, model: find.ModelRef) -> None:
+    """Refuse where the disk cannot hold what `space` tells."""
+    needed = space(spec, model)
     root = workspace.current().root
     free = shutil.disk_usage(root).free
-    if free < needed:
+    if needed is not None and free < needed:
         raise SpecError(
             f"There is no space for the checkpoints: about {_bytes(needed)} are needed in {root}, {_bytes(free)} are "
             "free. Make room, set TUNELAB_HOME to another disk, or train an adapter with a smaller r."

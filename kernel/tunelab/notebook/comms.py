@@ -14,6 +14,7 @@ from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.notebook.comparison import ComparisonPage
 from tunelab.notebook.createform import CreateForm
+from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
 from tunelab.notebook.metrics import MetricList, metric_list
@@ -26,7 +27,18 @@ TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
 PROTOCOL = 6
 
-Shown = Live | JobList | DatasetList | DatasetPage | CreateForm | MetricList | ModelList | ComparisonPage | ReplayPage
+Shown = (
+    Live
+    | JobList
+    | DatasetList
+    | DatasetPage
+    | CreateForm
+    | CustomizeForm
+    | MetricList
+    | ModelList
+    | ComparisonPage
+    | ReplayPage
+)
 
 
 class CommView:
@@ -91,6 +103,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return DatasetPage(asked["dataset"], asked.get("model"))
         case "create":
             return CreateForm(asked.get("source"))
+        case "customize":
+            return CustomizeForm(asked.get("spec"), asked.get("cell"), asked.get("job"))
         case "metrics":
             return metric_list()
         case "models":

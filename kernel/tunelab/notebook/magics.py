@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import shlex
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tunelab import api
-from tunelab.errors import Error
+from tunelab.errors import Error, SpecError
 from tunelab.jobs.manager import Job
 from tunelab.plan import Plan
 from tunelab.spec import TECHNIQUES, load
@@ -70,23 +71,10 @@ class TunelabMagics(Magics):
         return say_in_one_line(lambda: self._customize(given, cell, local_ns or {}))  # type: ignore[no-any-return]
 
     def _customize(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job | Plan:
-        spec = load.from_yaml(cell) if cell else {}
-        line = {
-            "technique": given.technique,
-            "model": given.model,
-            "dataset": given.data,
-            "name": given.name,
-            "eval_dataset": given.eval_data,
-            "reward": _reward(given, self.shell.user_ns if self.shell else {}),
-        }
-        spec |= {key: value for key, value in line.items() if value is not None}
-        overrides = dict(load.assignment(text) for text in given.set)
-        if given.fit:
-            overrides["compute.fit"] = True
         assert self.shell is not None
-        started = api.customize(
-            spec, dry_run=given.dry_run, overrides=overrides, namespace=self.shell.user_ns | local_ns
-        )
+        names = self.shell.user_ns | local_ns
+        spec, overrides = _asked(given, cell, names)
+        started = api.customize(spec, dry_run=given.dry_run, overrides=overrides, namespace=names)
         if given.wait and isinstance(started, Job):
             started.wait()
         return started
@@ -151,6 +139,52 @@ class TunelabMagics(Magics):
         if given.wait:
             job.wait()
         return job
+
+
+def customization(text: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec's mapping that a ``%%customize`` cell or a ``%customize`` line asks for; nothing is started.
+
+    Parameters
+    ----------
+    text
+        The cell's source.
+    names
+        The notebook's variables.
+
+    Raises
+    ------
+    SpecError
+        If it is none, or cannot be read.
+    """
+    found = re.match(r"\s*(?:\w+\s*=\s*)?(%%?)customize\b([^\n]*)(?:\n|$)", text)
+    if found is None:
+        raise SpecError("The cell does not begin with %%customize or %customize.")
+    try:
+        given = _parse(TunelabMagics.customize, found[2], "%customize")
+        spec, overrides = _asked(given, text[found.end() :] if found[1] == "%%" else None, names)
+    except UsageError as error:
+        raise SpecError(str(error)) from None
+    for key, value in overrides.items():
+        load.override(spec, key, value)
+    return spec
+
+
+def _asked(given: argparse.Namespace, cell: str | None, names: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the spec's mapping that a line and a body ask for, and what is to be set over it."""
+    spec = load.from_yaml(cell) if cell else {}
+    line = {
+        "technique": given.technique,
+        "model": given.model,
+        "dataset": given.data,
+        "name": given.name,
+        "eval_dataset": given.eval_data,
+        "reward": _reward(given, names),
+    }
+    spec |= {key: value for key, value in line.items() if value is not None}
+    overrides = dict(load.assignment(text) for text in given.set)
+    if given.fit:
+        overrides["compute.fit"] = True
+    return spec, overrides
 
 
 def _predictions(given: list[str], models: list[str]) -> dict[str, str]:

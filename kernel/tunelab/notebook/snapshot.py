@@ -114,6 +114,11 @@ def cell(job: Job) -> str:
     """Return the cell that makes the same job again."""
     # Jobs of the first release noted no more than the resolved spec.
     given = job.facts.get("given") or {key: value for key, value in job.spec.items() if value is not None}
+    return written(job.spec["kind"], given)
+
+
+def written(kind: str, given: dict[str, Any]) -> str:
+    """Return a spec's mapping as a cell."""
     order = ["name", "model", "models", "technique", "dataset", "method"]
     ordered = {key: given[key] for key in order if key in given} | given
-    return f"%%{job.spec['kind']}\n" + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
+    return f"%%{kind}\n" + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)

@@ -51,6 +51,10 @@ class _Strict(BaseModel):
         return value
 
 
+#: What of an adapter only LoRA has.
+LORA_ONLY = ("r", "alpha", "dropout", "target_modules", "carry")
+
+
 class Adapter(_Strict):
     """What is trained: a low-rank adapter (LoRA, Hu et al. 2021) beside frozen weights, or all weights."""
 
@@ -70,7 +74,7 @@ class Adapter(_Strict):
 
     @model_validator(mode="after")
     def _full_has_no_rank(self) -> Adapter:
-        extra = [key for key in ("r", "alpha", "dropout", "target_modules", "carry") if getattr(self, key) is not None]
+        extra = [key for key in LORA_ONLY if getattr(self, key) is not None]
         if self.type == "full" and extra:
             raise ValueError(f"with type 'full' there is no {' and no '.join(extra)}; leave it out or use type 'lora'")
         return self

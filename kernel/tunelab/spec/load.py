@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ from tunelab.spec.evaluate import METHODS as EVALUATION_METHODS
 from tunelab.spec.evaluate import EvaluateSpec
 from tunelab.spec.faults import KEY_IS
 from tunelab.spec.hyperparameters import METHODS, catalog, method_of
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a spec: the key, with dots, and the sentence."""
+
+    path: str
+    message: str
+
 
 _SECTIONS: dict[str, type[BaseModel]] = {"adapter": Adapter, "compute": Compute, "tracking": Tracking}
 
@@ -112,21 +123,46 @@ def customize(data: dict[str, Any]) -> CustomizeSpec:
     SpecError
         For an unknown key, a missing one, or a value that cannot be; one line, the first fault.
     """
+    if found := customize_faults(data):
+        raise SpecError(found[0].message)
+    return CustomizeSpec.model_validate(_without_empty_sections(data))
+
+
+def customize_faults(data: dict[str, Any]) -> list[Fault]:
+    """Return all that is wrong with a mapping as a customize spec, the first as `customize` raises it."""
+    data = _without_empty_sections(data)
+    required = ("technique", "model", "dataset", "name")
+    found = [Fault(key, f"The spec lacks '{key}'.{_missing_hint(key)}") for key in required if data.get(key) is None]
+    technique = data.get("technique")
+    if technique is not None and technique not in TECHNIQUES:
+        hint = did_you_mean(str(technique), TECHNIQUES)
+        found.append(Fault("technique", f"Unknown technique '{technique}'.{hint} There are {listing(TECHNIQUES)}."))
+    try:
+        CustomizeSpec.model_validate(data)
+    except ValidationError as error:
+        known = {fault.path for fault in found}
+        for each in error.errors(include_url=False):
+            fault = _fault(each)
+            # Each branch of a union that failed has a fault of its own; the first is told.
+            if fault.path not in known:
+                known.add(fault.path)
+                found.append(fault)
+    return found
+
+
+def named(message: str) -> str:
+    """Return the first key of a customize spec that a sentence names, such as ``adapter.r``; empty where it is none."""
+    sections = "|".join([*_SECTIONS, "hyperparameters", "reward"])
+    keys = "|".join(CustomizeSpec.model_fields)
+    match = re.search(rf"\b(?:(?:{sections})\.\w+|(?:{keys})\b)", message)
+    return match[0] if match else ""
+
+
+def _without_empty_sections(data: dict[str, Any]) -> dict[str, Any]:
     # A section whose lines are all commented out reads as null.
-    data = {
+    return {
         key: value for key, value in data.items() if value is not None or key not in (*_SECTIONS, "hyperparameters")
     }
-    for key in ("technique", "model", "dataset", "name"):
-        if data.get(key) is None:
-            raise SpecError(f"The spec lacks '{key}'.{_missing_hint(key)}")
-    technique = data["technique"]
-    if technique not in TECHNIQUES:
-        hint = did_you_mean(str(technique), TECHNIQUES)
-        raise SpecError(f"Unknown technique '{technique}'.{hint} There are {listing(TECHNIQUES)}.")
-    try:
-        return CustomizeSpec.model_validate(data)
-    except ValidationError as error:
-        raise SpecError(_one_line(error)) from error
 
 
 def evaluate(data: dict[str, Any]) -> EvaluateSpec:
@@ -153,8 +189,7 @@ def evaluate(data: dict[str, Any]) -> EvaluateSpec:
         raise SpecError(faults.sentence(error, EvaluateSpec)) from error
 
 
-def _one_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+def _fault(first: Any) -> Fault:
     path = [str(part) for part in first["loc"]]
     if path and path[0] == "reward":
         return _of_the_reward(first, path)
@@ -164,7 +199,8 @@ def _one_line(error: ValidationError) -> str:
         hint = did_you_mean(path[-1], model.model_fields)
         if not hint and len(path) == 1 and path[0] in {key for method in METHODS for key in catalog(method)}:
             hint = f" It is a hyperparameter: write it under 'hyperparameters', or --set {path[0]}=…"
-        return f"Unknown key '{where}' in the spec.{hint or f' Its keys are {listing(model.model_fields, 20)}.'}"
+        said = f"Unknown key '{where}' in the spec.{hint or f' Its keys are {listing(model.model_fields, 20)}.'}"
+        return Fault(where, said)
     # Of a union, the branch that failed stands in the path too.
     where = ".".join(part for part in path if part not in ("float", "int", "str", "list[str]"))
     message = first["msg"].removeprefix("Value error, ")
@@ -173,10 +209,11 @@ def _one_line(error: ValidationError) -> str:
     elif where == "name" or where.endswith(".name"):
         message = "it has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 100 long"
     given = f" (got {_shown(first['input'])})" if not isinstance(first["input"], dict) else ""
-    return f"{where or 'The spec'}: {message[:1].lower()}{message[1:]}{given}."
+    said = f"{where or 'The spec'}: {message[:1].lower()}{message[1:]}{given}."
+    return Fault(where or named(message), said)
 
 
-def _of_the_reward(fault: Any, path: list[str]) -> str:
+def _of_the_reward(fault: Any, path: list[str]) -> Fault:
     """Return what is wrong with a part of the reward; parts of a list count from 1."""
     # The branches of the union stand in the path, before what is in them.
     kind, rest = "", path[1:]
@@ -196,14 +233,16 @@ def _of_the_reward(fault: Any, path: list[str]) -> str:
     if fault["type"] == "extra_forbidden" and model is not None:
         keys = {field.alias or name for name, field in model.model_fields.items()}
         hint = did_you_mean(path[-1], keys) or f" Its keys are {listing(keys, 20)}."
-        return f"Unknown key '{where}' in the spec.{hint}"
+        return Fault(where, f"Unknown key '{where}' in the spec.{hint}")
     if fault["type"] == "literal_error" and path[-1] == "preset":
         hint = did_you_mean(str(fault["input"]), rewards.PRESETS)
-        return f"{where}: there is no preset {fault['input']!r}.{hint} There are {listing(rewards.PRESETS)}."
+        return Fault(
+            where, f"{where}: there is no preset {fault['input']!r}.{hint} There are {listing(rewards.PRESETS)}."
+        )
     if fault["type"] == "missing":
-        return f"{where}: it is missing, and {_REWARD_KINDS[kind]} needs it."
+        return Fault(where, f"{where}: it is missing, and {_REWARD_KINDS[kind]} needs it.")
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{where}: it is a function's name, a preset, or a mapping such as {{preset: number}}."
+        return Fault(where, f"{where}: it is a function's name, a preset, or a mapping such as {{preset: number}}.")
     message = fault["msg"].removeprefix("Value error, ")
     given = f" (got {_shown(fault['input'])})" if not isinstance(fault["input"], (dict, list)) else ""
     if path[-1] in ("api_key", "base_url"):
@@ -211,7 +250,7 @@ def _of_the_reward(fault: Any, path: list[str]) -> str:
         given = ""
     if path[-1] == "api_key":
         message = KEY_IS
-    return f"{where}: {message[:1].lower()}{message[1:]}{given}."
+    return Fault(where, f"{where}: {message[:1].lower()}{message[1:]}{given}.")
 
 
 _REWARD_KINDS = {"function": "a function's reward", "preset": "a preset", "feedback": "a reward prompt"}

@@ -1,5 +1,5 @@
 /** The Studio: five places as tabs, each a list with pages; a sentence where the kernel cannot show them. */
-import { useMemo, useRef, useState, type KeyboardEvent } from 'react';
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { NoticeBlock, type Notice } from './Actions';
 import { Badge } from './Badge';
@@ -20,7 +20,8 @@ import {
   START,
   type Location,
   type Navigation,
-  type Place
+  type Place,
+  type Route
 } from './route';
 import type { Shell } from './shell';
 import { Waiting, type KernelState } from './Waiting';
@@ -46,10 +47,12 @@ interface PanelProps {
   readonly start?: Location;
   /** Whether it can be opened in a tab: in the side panel, not in a tab or a cell. */
   readonly canOpenTab?: boolean;
+  /** A page that is asked for from outside, such as by a command; a new object is a new wish. */
+  readonly wanted?: { readonly route: Route } | null;
 }
 
 /** The Studio, a function of its state. */
-export function PanelView({ state, shell, start = START, canOpenTab = false }: PanelProps) {
+export function PanelView({ state, shell, start = START, canOpenTab = false, wanted = null }: PanelProps) {
   // Kept here, since the lists go away while the kernel restarts.
   const [at, setAt] = useState<Location>(start);
   const [kept] = useState(() => new Map<string, unknown>());
@@ -68,6 +71,11 @@ export function PanelView({ state, shell, start = START, canOpenTab = false }: P
     }),
     []
   );
+  useEffect(() => {
+    if (wanted) {
+      navigation.go(wanted.route);
+    }
+  }, [wanted, navigation]);
   const openMLflow = async () => {
     setNotice(null);
     const refused = await shell.openMLflow(state.mlflow, 'MLflow');

@@ -2,6 +2,7 @@
 import { useCallback, useSyncExternalStore } from 'react';
 
 import type { MetricCommand, MetricMessage } from './judgemetrics';
+import type { CustomizeCommand } from './customize';
 import type { ReplayCommand } from './replays';
 import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
 
@@ -388,7 +389,14 @@ export type CreateCommand =
 
 /** What a view may ask the kernel for. */
 export type Command =
-  JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand | ReplayCommand;
+  | JobCommand
+  | RolloutCommand
+  | EvaluationCommand
+  | DatasetCommand
+  | CreateCommand
+  | MetricCommand
+  | ReplayCommand
+  | CustomizeCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

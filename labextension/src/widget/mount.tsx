@@ -26,14 +26,26 @@ export interface StudioOptions {
   readonly canOpenTab?: boolean;
 }
 
-/** Draws the Studio, in the side panel or elsewhere; returns how to draw it with another state, and how to undo it. */
+/** Draws the Studio, in the side panel or elsewhere; returns how to draw it with another state, undo it, open a page. */
 export function mountPanel(
   el: HTMLElement,
   shell: Shell,
   { route, canOpenTab = false }: StudioOptions = {}
-): [draw: (state: PanelState) => void, undo: () => void] {
+): [draw: (state: PanelState) => void, undo: () => void, go: (route: Route) => void] {
   const start = route ? opened(START, route) : START;
-  return redrawn(el, shell, state => <PanelView state={state} shell={shell} start={start} canOpenTab={canOpenTab} />);
+  let drawn: PanelState | null = null;
+  let wanted: { readonly route: Route } | null = null;
+  const [draw, undo] = redrawn<PanelState>(el, shell, state => {
+    drawn = state;
+    return <PanelView {...{ state, shell, start, canOpenTab, wanted }} />;
+  });
+  const go = (next: Route) => {
+    wanted = { route: next };
+    if (drawn) {
+      draw(drawn);
+    }
+  };
+  return [draw, undo, go];
 }
 
 /** Draws the dialog that creates a dataset, likewise. */

@@ -39,6 +39,8 @@ export interface Shell {
   uploadDataset(files: readonly File[]): Promise<string | null>;
   /** Opens a new notebook with a cell that customizes a model; resolves to null, or to why it cannot. */
   openCell(cell: string): Promise<string | null>;
+  /** Puts a cell below the active one of the notebook on show, or into a new one; resolves as `openCell` does. */
+  insertCell(cell: string): Promise<string | null>;
   /** Shows MLflow, at a run if `link` names one; resolves to null, or to the sentence that says why it cannot. */
   openMLflow(link: MLflowLink | null, title: string): Promise<string | null>;
   /** The settings, the same object until they change. */

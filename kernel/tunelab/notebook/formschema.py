@@ -1,0 +1,160 @@
+"""The customize form's fields: the spec's own JSON schema, narrowed to a technique, with the recipe's values in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunelab.recipes import Recipe
+from tunelab.spec import REINFORCEMENT, CustomizeSpec
+from tunelab.spec.customize import LORA_ONLY
+from tunelab.spec.hyperparameters import Hyperparameter, catalog, method_of
+from tunelab.spec.rewards import OPTIONS, REQUIRED, FeedbackReward, FunctionReward, PresetReward
+
+#: JSON's names of the catalog's types.
+_TYPES = {
+    "float": "number",
+    "int": "integer",
+    "bool": "boolean",
+    "str": "string",
+    "list": "array",
+    "dict": "object",
+    "null": "null",
+}
+_SECTIONS = ("adapter", "compute", "tracking")
+
+
+def form_schema(recipe: Recipe, algorithm: str | None = None) -> dict[str, Any]:
+    """Return the JSON schema of a customize spec of the recipe's technique and adapter.
+
+    ``default`` is what holds where nothing is said, and ``source`` where the recipe has it from; keys of a custom
+    schema that validators pass over. References are resolved.
+    """
+    whole = CustomizeSpec.model_json_schema()
+    schema: dict[str, Any] = _resolved(whole, whole.get("$defs", {}))
+    properties = schema["properties"]
+    del properties["kind"], schema["$defs"]
+    if recipe.technique in REINFORCEMENT:
+        properties["reward"] = {"description": properties["reward"]["description"], "x-kinds": _rewards(recipe)}
+    else:
+        del properties["reward"], properties["algorithm"]
+    if not recipe.adapter:
+        for name in LORA_ONLY:
+            del properties["adapter"]["properties"][name]
+    properties["hyperparameters"] |= {
+        "additionalProperties": False,
+        "properties": {
+            name: _hyperparameter(field, recipe)
+            for name, field in catalog(method_of(recipe.technique, algorithm)).items()
+        },
+    }
+    for name, setting in recipe.settings.items():
+        at = properties
+        *sections, last = name.split(".") if "." in name else [name]
+        for section in sections:
+            at = at[section]["properties"]
+        if last in at:
+            at[last] |= {"default": setting.value, "source": setting.source}
+    return schema
+
+
+def form_layout(schema: dict[str, Any], recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the groups of the form: what is required, the settings, the sections of the spec, and all the rest.
+
+    A setting is what the recipe gives and has a range or choices for, or what the spec says of the rows before its
+    first section; what is left is advanced.
+    """
+    required, rest = set(schema["required"]), list(schema["properties"])
+    fields = schema["properties"]["hyperparameters"]["properties"]
+    before = rest[: rest.index("adapter")]
+    main = [name for name in before if name in required]
+    usual = [
+        f"hyperparameters.{name}"
+        for name in fields
+        if name in recipe.settings and ("minimum" in fields[name] or "enum" in fields[name])
+    ]
+    settings = [*usual, *(name for name in before if name not in required)]
+    others = [f"hyperparameters.{name}" for name in fields if f"hyperparameters.{name}" not in usual]
+    own = [name for name in rest if name not in (*before, *_SECTIONS, "hyperparameters", "reward", "algorithm")]
+    groups = [
+        {"name": "main", "fields": main},
+        *([{"name": "reward", "fields": ["reward", "algorithm"]}] if "reward" in rest else []),
+        {"name": "settings", "fields": settings},
+        {"name": "adapter", "fields": _of(schema, "adapter")},
+        {"name": "advanced", "fields": [*own, *_of(schema, "tracking"), *others]},
+        {"name": "compute", "fields": _of(schema, "compute")},
+    ]
+    return groups
+
+
+def _of(schema: dict[str, Any], section: str) -> list[str]:
+    return [f"{section}.{name}" for name in schema["properties"][section]["properties"]]
+
+
+def _hyperparameter(field: Hyperparameter, recipe: Recipe) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "type": [_TYPES[name] for name in field.types],
+        "description": field.help,
+        "default": field.default,
+    }
+    if field.choices:
+        told["enum"] = list(field.choices)
+    if bounds := recipe.ranges.get(field.name):
+        told["minimum"], told["maximum"] = bounds
+    return told
+
+
+def _rewards(recipe: Recipe) -> dict[str, Any]:
+    """Return the schemas of the kinds of reward that the technique takes: each preset with its own options."""
+    preset = _flat(PresetReward)
+    names = preset["properties"].pop("preset")["enum"]
+    presets = {
+        name: {
+            "properties": {
+                key: value
+                for key, value in preset["properties"].items()
+                if key == "weight" or ("json_schema" if key == "schema" else key) in OPTIONS[name]
+            },
+            "required": list(REQUIRED.get(name, ())),
+        }
+        for name in names
+    }
+    function = _flat(FunctionReward)
+    kinds = {"preset": presets, "function": {**function, "required": []}}
+    for key in ("source", "name"):
+        del function["properties"][key]
+    if recipe.technique == "rlaif":
+        return {"feedback": _flat(FeedbackReward), **kinds}
+    return kinds
+
+
+def _flat(model: Any) -> dict[str, Any]:
+    whole = model.model_json_schema()
+    found: dict[str, Any] = _resolved(whole, whole.get("$defs", {}))
+    return {"properties": found["properties"], "required": found.get("required", [])}
+
+
+def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with each reference in its place, and without the titles that pydantic makes of names."""
+    if isinstance(node, list):
+        return [_resolved(one, definitions) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        return _resolved(target | {key: value for key, value in node.items() if key != "$ref"}, definitions)
+    made = {}
+    for key, value in node.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "properties":
+            made[key] = {name: _resolved(told, definitions) for name, told in value.items()}
+        elif key in ("default", "enum", "const", "required"):
+            made[key] = value
+        else:
+            made[key] = _resolved(value, definitions)
+    # A union with null is a field that may be left out; of one other kind the field is that kind.
+    others = [one for one in made.get("anyOf", []) if one.get("type") != "null"]
+    if len(others) == 1 and "anyOf" in made:
+        del made["anyOf"]
+        made = others[0] | made
+    return made

@@ -1,0 +1,377 @@
+/** The form of a customization, made from the spec's JSON schema; the kernel says what is wrong and what it takes. */
+import { useEffect, useRef, useState } from 'react';
+
+import {
+  schemaAt,
+  valueAt,
+  withValue,
+  written,
+  type CustomizeTraits,
+  type DatasetChoice,
+  type FieldSchema,
+  type FormGroup,
+  type Json,
+  type ModelChoice,
+  type SpecData
+} from './customize';
+import { CustomizeFoot, PlanReport } from './CustomizeFoot';
+import { count, techniqueName } from './datasets';
+import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
+import { useTrait, type Model } from './model';
+import { RewardFields } from './RewardFields';
+import { useShell } from './shell';
+import { nameOf, SpecField, type Suggestion } from './SpecField';
+
+/** So long nothing is typed before the kernel is asked. */
+const PAUSE_MS = 150;
+
+interface CustomizeFormProps {
+  readonly model: Model<CustomizeTraits>;
+  readonly data: SpecData;
+  /** Whether the data are a draft that the kernel may not know. */
+  readonly isKept: boolean;
+  readonly onData: (data: SpecData) => void;
+}
+
+/** The form. */
+export function CustomizeForm({ model, data, isKept, onData }: CustomizeFormProps) {
+  const schema = useTrait(model, 'schema');
+  const groups = useTrait(model, 'ui');
+  const faults = useTrait(model, 'faults');
+  const models = useTrait(model, 'models');
+  const datasets = useTrait(model, 'datasets');
+  const prompts = useTrait(model, 'prompts');
+  const plan = useTrait(model, 'plan');
+  const shell = useShell();
+  const form = useRef<HTMLFormElement>(null);
+  const [hasTried, setHasTried] = useState(false);
+  const [search, setSearch] = useState('');
+  const asked = useAsked(model, data, isKept);
+
+  const set = (path: string, value: Json | undefined) => {
+    const next = withValue(data, path, value);
+    // Rewards are of one technique, and those who learn from rows have none.
+    const moved = path === 'technique' ? withValue(withValue(next, 'reward', undefined), 'algorithm', undefined) : next;
+    onData(moved);
+    asked.change(moved);
+  };
+  const faultAt = (path: string) =>
+    faults.find(fault => fault.path === path && (hasTried || valueAt(data, path.split('.')[0] ?? '') !== undefined))
+      ?.message;
+  const paths = groups.flatMap(({ fields }) => fields);
+  const required = new Set(schema.required);
+  const modelNames = models.map(modelSuggestion);
+  const datasetNames = datasetSuggestions(datasets, written(data.technique));
+  const draw = (path: string, focus = false) => {
+    const told = schemaAt(schema, path);
+    if (!told) {
+      return null;
+    }
+    if (path === 'technique') {
+      return <Technique key={path} schema={told} value={data[path]} onValue={set.bind(null, path)} />;
+    }
+    if (told['x-kinds']) {
+      return (
+        <RewardFields
+          key={path}
+          kinds={told['x-kinds']}
+          value={data[path]}
+          models={modelNames}
+          {...{ prompts, faultAt }}
+          onValue={set.bind(null, path)}
+        />
+      );
+    }
+    const isRows = path === 'dataset' || path === 'eval_dataset';
+    const field = (
+      <SpecField
+        key={path}
+        path={path}
+        schema={told}
+        value={valueAt(data, path)}
+        fault={faultAt(path)}
+        isRequired={required.has(path)}
+        takesFocus={focus}
+        {...(path === 'model' ? { suggestions: modelNames } : {})}
+        {...(isRows ? { suggestions: datasetNames } : {})}
+        {...(path === 'model' || isRows ? { onLook: asked.look } : {})}
+        onValue={set.bind(null, path)}
+      />
+    );
+    if (path !== 'dataset' || !shell) {
+      return field;
+    }
+    return (
+      <div key={path} className="tunelab-setting-more">
+        {field}
+        <span>
+          <button
+            type="button"
+            className="tunelab-plain"
+            onClick={() => {
+              void shell.chooseFile().then(chosen => {
+                if (chosen !== null) {
+                  set(path, chosen);
+                }
+              });
+            }}
+          >
+            {trans.__('Choose a file…')}
+          </button>
+          <button
+            type="button"
+            className="tunelab-plain"
+            onClick={() => {
+              shell.createDataset();
+            }}
+          >
+            {trans.__('Create a dataset…')}
+          </button>
+        </span>
+      </div>
+    );
+  };
+  const tryTo = (verb: 'check' | 'submit') => {
+    setHasTried(true);
+    const first = faults[0];
+    if (first) {
+      const at = form.current?.querySelector<HTMLElement>(`[data-path="${CSS.escape(first.path)}"]`);
+      at?.closest('details')?.setAttribute('open', '');
+      at?.focus();
+    } else {
+      model.send({ type: verb, data });
+    }
+  };
+
+  return (
+    <form
+      className="tunelab-customize"
+      ref={form}
+      role="form"
+      aria-label={trans.__('Customize')}
+      onSubmit={event => {
+        event.preventDefault();
+        tryTo('submit');
+      }}
+    >
+      {groups.map(group => (
+        <Group
+          key={group.name}
+          group={group}
+          said={group.fields.filter(path => valueAt(data, path) !== undefined).length}
+          hasFault={hasTried && group.fields.some(path => faultAt(path) !== undefined)}
+          search={group.name === 'advanced' ? search : null}
+          onSearch={setSearch}
+        >
+          {group.fields
+            .filter(path => group.name !== 'advanced' || fits(path, schemaAt(schema, path), search))
+            .map(path => draw(path, path === 'name'))}
+        </Group>
+      ))}
+      <Others
+        faults={faults.filter(({ path }) => !isShown(path, paths))}
+        data={data}
+        onRemove={path => {
+          set(path, undefined);
+        }}
+      />
+      {plan && <PlanReport plan={plan} />}
+      <CustomizeFoot
+        model={model}
+        isWaiting={asked.isWaiting}
+        onCheck={() => {
+          tryTo('check');
+        }}
+      />
+    </form>
+  );
+}
+
+/** Asks the kernel about what was typed, once there is a pause; the latest wins. */
+function useAsked(model: Model<CustomizeTraits>, data: SpecData, isKept: boolean) {
+  const answered = useTrait(model, 'turn');
+  const [turn, setTurn] = useState(0);
+  const last = useRef({ turn: 0, data, timer: 0 });
+  const ask = (next: SpecData, pause: number) => {
+    const mine = ++last.current.turn;
+    window.clearTimeout(last.current.timer);
+    last.current.data = next;
+    last.current.timer = window.setTimeout(() => {
+      model.send({ type: 'change', data: next, turn: mine });
+    }, pause);
+    setTurn(mine);
+  };
+  useEffect(() => {
+    const { current } = last;
+    if (isKept) {
+      current.turn++;
+      setTurn(current.turn);
+      model.send({ type: 'change', data: current.data, turn: current.turn });
+    }
+    return () => {
+      window.clearTimeout(current.timer);
+    };
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- once a model: a kernel that was restarted is told the draft
+  }, [model]);
+  return {
+    isWaiting: answered < turn,
+    change: (next: SpecData) => {
+      ask(next, PAUSE_MS);
+    },
+    /** What there is to choose from may have changed. */
+    look: () => {
+      ask(last.current.data, 0);
+    }
+  };
+}
+
+interface GroupProps {
+  readonly group: FormGroup;
+  /** How many of its fields were set. */
+  readonly said: number;
+  readonly hasFault: boolean;
+  /** What is searched for, where one can. */
+  readonly search: string | null;
+  readonly onSearch: (text: string) => void;
+  readonly children: React.ReactNode;
+}
+
+/** Fields that belong together; what is seldom needed is folded. */
+function Group({ group: { name }, said, hasFault, search, onSearch, children }: GroupProps) {
+  if (name === 'main' || name === 'reward' || name === 'settings') {
+    return (
+      <section className="tunelab-group" aria-label={groupName(name)}>
+        {name !== 'main' && <h4>{groupName(name)}</h4>}
+        <div className="tunelab-group-fields">{children}</div>
+      </section>
+    );
+  }
+  return (
+    <details className="tunelab-group" {...(hasFault ? { open: true } : {})}>
+      <summary>
+        {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
+      </summary>
+      {search !== null && (
+        <input
+          type="search"
+          className="tunelab-filter"
+          placeholder={trans.__('Find a setting')}
+          aria-label={trans.__('Find a setting')}
+          value={search}
+          onChange={event => {
+            onSearch(event.target.value);
+          }}
+          onKeyDown={event => {
+            // Not the form's Submit.
+            if (event.key === 'Enter') {
+              event.preventDefault();
+            }
+          }}
+        />
+      )}
+      <div className="tunelab-group-fields">{children}</div>
+    </details>
+  );
+}
+
+function groupName(name: string): string {
+  const names: Record<string, string> = {
+    main: trans.__('What and from what'),
+    reward: trans.__('Reward'),
+    settings: trans.__('Settings'),
+    adapter: trans.__('Adapter'),
+    advanced: trans.__('Advanced'),
+    compute: trans.__('Compute')
+  };
+  return names[name] ?? name;
+}
+
+interface TechniqueProps {
+  readonly schema: FieldSchema;
+  readonly value: Json | undefined;
+  readonly onValue: (value: Json) => void;
+}
+
+/** The techniques side by side, each with what it is for: the description of the spec's field. */
+function Technique({ schema, value, onValue }: TechniqueProps) {
+  const told = new Map(
+    (schema.description ?? '').split('; ').map(each => each.split(/: (.*)/s, 2) as [string, string])
+  );
+  return (
+    <fieldset className="tunelab-techniques" data-path="technique" tabIndex={-1}>
+      <legend className="tunelab-label">{nameOf('technique')}</legend>
+      {(schema.enum ?? []).map(each => (
+        <label key={written(each)} data-chosen={each === value}>
+          <input
+            type="radio"
+            name="technique"
+            checked={each === value}
+            onChange={() => {
+              onValue(each);
+            }}
+          />
+          <b>{techniqueName(written(each))}</b>
+          <span className="tunelab-help">{told.get(written(each))}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface OthersProps {
+  readonly faults: CustomizeTraits['faults'];
+  readonly data: SpecData;
+  readonly onRemove: (path: string) => void;
+}
+
+/** What is wrong and has no field of its own: settings of another technique, or things that do not go together. */
+function Others({ faults, data, onRemove }: OthersProps) {
+  return (
+    <>
+      {faults.map(({ path, message }) => (
+        <div key={`${path} ${message}`} className="tunelab-block tunelab-other" data-tone="bad" role="alert">
+          <span>{plainText(message)}</span>
+          {path !== '' && valueAt(data, path) !== undefined && (
+            <button
+              type="button"
+              className="tunelab-plain"
+              onClick={() => {
+                onRemove(path);
+              }}
+            >
+              {trans.__('Remove')}
+            </button>
+          )}
+        </div>
+      ))}
+    </>
+  );
+}
+
+function isShown(path: string, paths: readonly string[]): boolean {
+  return paths.includes(path) || (path.startsWith('reward') && paths.includes('reward'));
+}
+
+function fits(path: string, schema: FieldSchema | null, search: string): boolean {
+  const said = `${path} ${schema?.description ?? ''}`.toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every(word => said.includes(word) || said.replaceAll('_', ' ').includes(word));
+}
+
+function modelSuggestion({ name, kind, here, params }: ModelChoice): Suggestion {
+  const size = params === undefined ? '' : trans.__('%1 parameters', formatNumber(params));
+  const where = kind === 'custom' ? trans.__('custom model') : here ? trans.__('here') : trans.__('to be downloaded');
+  return { value: name, label: [where, size].filter(Boolean).join(' · ') };
+}
+
+/** Those that were made for the technique before the others. */
+function datasetSuggestions(datasets: readonly DatasetChoice[], technique: string): readonly Suggestion[] {
+  const own = datasets.filter(each => each.technique === technique);
+  return [...own, ...datasets.filter(each => !own.includes(each))].map(({ name, technique: made, rows }) => ({
+    value: name,
+    label: [count(rows, 'row'), trans.__('for %1', techniqueName(made))].join(' · ')
+  }));
+}
