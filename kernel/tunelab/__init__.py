@@ -8,6 +8,7 @@ from typing import Any
 # first would put the package in the function's place.
 from tunelab.answers import Answers
 from tunelab.api import (
+    base_models,
     compare,
     customize,
     datasets,
@@ -49,6 +50,7 @@ __all__ = [
     "RewardReport",
     "SpecError",
     "Timeout",
+    "base_models",
     "compare",
     "customize",
     "datasets",

@@ -19,7 +19,8 @@ from tunelab.jobs import machine, manager, rewarding
 from tunelab.jobs.manager import Job, Jobs
 from tunelab.jobs.prepare import prepare
 from tunelab.jobs.prepare_evaluation import prepare_evaluation
-from tunelab.models import find
+from tunelab.models import bases, find
+from tunelab.models.bases import BaseModels
 from tunelab.models.custom import CustomModel, Models
 from tunelab.plan import Plan
 from tunelab.registry import index
@@ -28,6 +29,7 @@ from tunelab.scoring.score import as_text
 from tunelab.spec import TECHNIQUES, load
 
 __all__ = [
+    "base_models",
     "compare",
     "customize",
     "datasets",
@@ -283,6 +285,14 @@ def models(refresh: bool = False) -> Models:
     if refresh:
         task.run("tunelab.registry.store:rebuild_index", {}, show="Reading MLflow")
     return Models([CustomModel(entry) for entry in index.entries()])
+
+
+def base_models() -> BaseModels:
+    """Return the base models to customize: the catalog's, and others in the hub's cache and in folders nearby.
+
+    With each come its size, context length, licence, and the memory that fine-tuning takes from, on this machine.
+    """
+    return BaseModels(bases.found())
 
 
 def model(name: str) -> CustomModel:

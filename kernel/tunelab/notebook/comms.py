@@ -18,6 +18,7 @@ from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
 from tunelab.notebook.live import JobList, Live, job_list, live
 from tunelab.notebook.metrics import MetricList, metric_list
+from tunelab.notebook.modelpages import BasePage, ModelPage
 from tunelab.notebook.models import ModelList, model_list
 from tunelab.notebook.replay import ReplayPage
 from tunelab.notebook.widgets import answer_anywhere
@@ -36,6 +37,8 @@ Shown = (
     | CustomizeForm
     | MetricList
     | ModelList
+    | ModelPage
+    | BasePage
     | ComparisonPage
     | ReplayPage
 )
@@ -113,6 +116,10 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return ReplayPage(asked["job"])
         case "compare":
             return ComparisonPage(asked["jobs"])
+        case "model":
+            return ModelPage(asked["model"])
+        case "base":
+            return BasePage(asked["model"])
     return live(asked["job"])
 
 

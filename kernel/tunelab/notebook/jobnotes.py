@@ -1,0 +1,113 @@
+"""What jobs say of models, read once a job: which evaluations judged a model, and how they ended.
+
+A job's notes never change once it is submitted, so each is read once for all pages; the results of an evaluation are
+read when they are there, and again when somebody has overruled a score.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunelab import workspace
+
+#: `tunelab.evaluation.results.SUMMARY`, in a folder of results; that module is for workers.
+_SUMMARY = Path("results") / "summary.json"
+
+
+@dataclass
+class Judged:
+    """An evaluation, with what it found so far."""
+
+    job: str
+    folder: Path
+    models: tuple[str, ...]
+    submitted: float
+    dataset: str
+    method: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
+    at: int = -1
+
+    def read(self) -> bool:
+        """Read the results if they have changed; return whether they had."""
+        try:
+            at = (self.folder / _SUMMARY).stat().st_mtime_ns
+            if at == self.at:
+                return False
+            found = json.loads((self.folder / _SUMMARY).read_text(encoding="utf-8"))
+            self.rows, self.at = tuple(found["summary"]), at
+            self.method = str(found.get("method") or self.method)
+        except (OSError, ValueError, KeyError, TypeError):
+            # Not there yet, or gone with its job.
+            return False
+        return True
+
+    def names(self, label: str) -> bool:
+        """Tell whether this evaluation is of a model, or of one of its checkpoints."""
+        return any(model == label or model.startswith(f"{label}:") for model in self.models)
+
+
+class JobNotes:
+    """The evaluations of a workspace, kept up with its jobs' folder."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Judged | None] = {}
+        self._at: int | None = None
+        self._lock = threading.Lock()
+
+    def refresh(self) -> list[Judged]:
+        """Return the evaluations, newest first; folders are looked into only where jobs came or went."""
+        folder = workspace.current().jobs
+        with self._lock:
+            at = folder.stat().st_mtime_ns
+            if at != self._at:
+                with os.scandir(folder) as entries:
+                    names = [entry.name for entry in entries if not entry.name.startswith(".")]
+                self._seen = {name: self._seen[name] if name in self._seen else _read(folder / name) for name in names}
+                self._at = at
+            found = [one for one in self._seen.values() if one is not None]
+            for one in found:
+                if one.at == -1:
+                    one.read()
+            return sorted(found, key=lambda one: one.submitted, reverse=True)
+
+    def of(self, label: str) -> list[Judged]:
+        """Return the evaluations of a model, newest first, as they stand now."""
+        found = [one for one in self.refresh() if one.names(label)]
+        for one in found:
+            one.read()
+        return found
+
+
+def _read(folder: Path) -> Judged | None:
+    try:
+        facts = json.loads((folder / "submitted.json").read_text(encoding="utf-8"))
+        # Customizations note rows that they train on; these note models.
+        models = facts.get("models")
+        if not isinstance(models, list) or "train_rows" in facts:
+            return None
+        given = facts.get("given") or {}
+        return Judged(
+            job=folder.name,
+            folder=folder,
+            models=tuple(str(model) for model in models),
+            submitted=float(facts["submitted_ns"]) / 1e9,
+            dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or ""),
+            method=str(given.get("method") or ""),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+_notes: dict[str, JobNotes] = {}
+_guard = threading.Lock()
+
+
+def job_notes() -> JobNotes:
+    """Return the current workspace's, shared by all pages."""
+    with _guard:
+        return _notes.setdefault(str(workspace.current().root), JobNotes())
