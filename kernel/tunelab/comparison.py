@@ -155,7 +155,7 @@ def _results(job: Job) -> dict[str, Any]:
     return {
         name: value
         for name, (value, _) in job.read().metrics.items()
-        if name not in _NO_RESULTS and value is not None and math.isfinite(value)
+        if name.removeprefix("eval_") not in _NO_RESULTS and value is not None and math.isfinite(value)
     }
 
 

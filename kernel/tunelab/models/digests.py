@@ -30,10 +30,14 @@ def of_model(folders: Iterable[Path]) -> str:
 def of_name(name: str) -> str | None:
     """Return what identifies a model by its name, its base first; None where its files are not here."""
     try:
-        ref = find.find(name)
+        ref: find.ModelRef | None = find.find(name)
     except ModelError:
         return None
-    folders = [one.folder for one in (ref.base, ref) if one is not None]
+    line: list[find.ModelRef] = []
+    while ref is not None:
+        line.insert(0, ref)
+        ref = ref.base
+    folders = [one.folder for one in line]
     there = [folder for folder in folders if folder is not None and folder.is_dir()]
     return of_model(there) if len(there) == len(folders) else None
 

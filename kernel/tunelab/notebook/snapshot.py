@@ -78,7 +78,8 @@ def _evaluation(job: Job) -> dict[str, Any]:
         "dataset": spec["dataset"] or (", ".join(benchmark["tasks"]) if benchmark else ""),
         "adapter": _scored_by(spec),
         "epochs": None,
-        "rows": {"train": 0, "eval": facts["rows"]},
+        # Of a benchmark the harness knows the rows.
+        "rows": {"train": 0, "eval": facts.get("rows", 0)},
     }
 
 

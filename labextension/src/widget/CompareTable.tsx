@@ -1,8 +1,10 @@
 /** What differs in the specs of jobs, and what came out of each, as a table: a row a key, a column a job. */
+import { Fragment, type ReactNode } from 'react';
+
 import type { ComparedJob, ComparedRow } from './comparison';
 import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
-import { metricName } from './metrics';
+import { metricName, sortMetrics } from './metrics';
 import { useKept } from './route';
 
 interface CompareTableProps {
@@ -14,7 +16,9 @@ interface CompareTableProps {
 export function CompareTable({ jobs, rows }: CompareTableProps) {
   const [showsEqual, setShowsEqual] = useKept('compare/equal', false);
   const settings = rows.filter(row => !row.result);
-  const results = rows.filter(row => row.result);
+  const found = rows.filter(row => row.result);
+  const order = sortMetrics(found.map(row => row.key));
+  const results = [...found].sort((a, b) => order.indexOf(a.key) - order.indexOf(b.key));
   const differing = settings.filter(row => row.differs);
   const shown = showsEqual ? settings : differing;
   return (
@@ -83,7 +87,7 @@ function Row({ row, jobs, name }: RowProps) {
   return (
     <tr role="row" data-differs={row.differs}>
       <th role="rowheader" scope="row" title={name}>
-        {name}
+        {breakable(name)}
       </th>
       {jobs.map((job, place) => (
         <td key={job.id} role="cell" data-number={typeof row.values[place] === 'number'}>
@@ -92,6 +96,16 @@ function Row({ row, jobs, name }: RowProps) {
       ))}
     </tr>
   );
+}
+
+/** A key that may be broken after its dots and underscores, and not within a word. */
+function breakable(name: string): ReactNode {
+  return name.split(/(?<=[._/])/).map((part, place) => (
+    <Fragment key={place}>
+      {place > 0 && <wbr />}
+      {part}
+    </Fragment>
+  ));
 }
 
 function figureText(value: unknown): string {
