@@ -17,6 +17,7 @@ _TYPES = {
     "bool": "boolean",
     "str": "string",
     "list": "array",
+    "tuple": "array",
     "dict": "object",
     "null": "null",
 }
@@ -48,8 +49,10 @@ def form_schema(recipe: Recipe, algorithm: str | None = None) -> dict[str, Any]:
         },
     }
     for name, setting in recipe.settings.items():
+        # A recipe names hyperparameters without their section.
+        path = name if "." in name or name in properties else f"hyperparameters.{name}"
         at = properties
-        *sections, last = name.split(".") if "." in name else [name]
+        *sections, last = path.split(".")
         for section in sections:
             at = at[section]["properties"]
         if last in at:

@@ -109,7 +109,7 @@ function basisOf({ train_rows, eval_rows, evaluations, time_from, memory_bytes }
 /** What a check measured. */
 export function PlanReport({ plan }: { readonly plan: PlanFacts }) {
   return (
-    <section className="tunelab-group" aria-label={trans.__('Plan')}>
+    <section className="tunelab-form-group" aria-label={trans.__('Plan')}>
       <h4>{trans.__('Plan: nothing was started')}</h4>
       <FactList facts={plan.facts} />
       {plan.report && (

@@ -56,9 +56,9 @@ export function CustomizeForm({ model, data, isKept, onData }: CustomizeFormProp
     onData(moved);
     asked.change(moved);
   };
+  // What is missing is told once one has tried.
   const faultAt = (path: string) =>
-    faults.find(fault => fault.path === path && (hasTried || valueAt(data, path.split('.')[0] ?? '') !== undefined))
-      ?.message;
+    faults.find(fault => fault.path === path && (hasTried || valueAt(data, path) !== undefined))?.message;
   const paths = groups.flatMap(({ fields }) => fields);
   const required = new Set(schema.required);
   const modelNames = models.map(modelSuggestion);
@@ -132,11 +132,14 @@ export function CustomizeForm({ model, data, isKept, onData }: CustomizeFormProp
       </div>
     );
   };
+  const shownOf = ({ name, fields }: FormGroup) =>
+    name === 'advanced' ? fields.filter(path => fits(path, schemaAt(schema, path), search)) : fields;
   const tryTo = (verb: 'check' | 'submit') => {
     setHasTried(true);
     const first = faults[0];
     if (first) {
-      const at = form.current?.querySelector<HTMLElement>(`[data-path="${CSS.escape(first.path)}"]`);
+      const fields = [...(form.current?.querySelectorAll<HTMLElement>('[data-path]') ?? [])];
+      const at = fields.find(each => each.dataset.path === first.path);
       at?.closest('details')?.setAttribute('open', '');
       at?.focus();
     } else {
@@ -164,9 +167,10 @@ export function CustomizeForm({ model, data, isKept, onData }: CustomizeFormProp
           search={group.name === 'advanced' ? search : null}
           onSearch={setSearch}
         >
-          {group.fields
-            .filter(path => group.name !== 'advanced' || fits(path, schemaAt(schema, path), search))
-            .map(path => draw(path, path === 'name'))}
+          {shownOf(group).map(path => draw(path, path === 'name'))}
+          {shownOf(group).length === 0 && (
+            <p className="tunelab-subject">{trans.__('No setting here is like that.')}</p>
+          )}
         </Group>
       ))}
       <Others
@@ -241,14 +245,14 @@ interface GroupProps {
 function Group({ group: { name }, said, hasFault, search, onSearch, children }: GroupProps) {
   if (name === 'main' || name === 'reward' || name === 'settings') {
     return (
-      <section className="tunelab-group" aria-label={groupName(name)}>
+      <section className="tunelab-form-group" aria-label={groupName(name)}>
         {name !== 'main' && <h4>{groupName(name)}</h4>}
-        <div className="tunelab-group-fields">{children}</div>
+        <div className="tunelab-form-fields">{children}</div>
       </section>
     );
   }
   return (
-    <details className="tunelab-group" {...(hasFault ? { open: true } : {})}>
+    <details className="tunelab-form-group" {...(hasFault ? { open: true } : {})}>
       <summary>
         {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
       </summary>
@@ -270,7 +274,7 @@ function Group({ group: { name }, said, hasFault, search, onSearch, children }: 
           }}
         />
       )}
-      <div className="tunelab-group-fields">{children}</div>
+      <div className="tunelab-form-fields">{children}</div>
     </details>
   );
 }
@@ -311,8 +315,7 @@ function Technique({ schema, value, onValue }: TechniqueProps) {
               onValue(each);
             }}
           />
-          <b>{techniqueName(written(each))}</b>
-          <span className="tunelab-help">{told.get(written(each))}</span>
+          <b>{techniqueName(written(each))}</b> <span className="tunelab-help">{told.get(written(each))}</span>
         </label>
       ))}
     </fieldset>

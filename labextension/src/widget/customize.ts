@@ -119,11 +119,11 @@ export function schemaAt(schema: FieldSchema, path: string): FieldSchema | null 
   return at ?? null;
 }
 
-/** What was said at a path; undefined where nothing was. */
+/** What was said at a path, of a list by its place from 1; undefined where nothing was. */
 export function valueAt(data: SpecData, path: string): Json | undefined {
   let at: Json | undefined = data;
   for (const key of path.split('.')) {
-    at = isMapping(at) ? at[key] : undefined;
+    at = isMapping(at) ? at[key] : Array.isArray(at) ? (at as readonly Json[])[Number(key) - 1] : undefined;
   }
   return at;
 }
