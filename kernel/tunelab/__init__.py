@@ -27,6 +27,7 @@ from tunelab.comparison import Comparison
 from tunelab.data import Dataset
 from tunelab.errors import DataError, Error, JobError, ModelError, SpecError, Timeout
 from tunelab.jobs.manager import Job
+from tunelab.lineage import Lineage, lineage
 from tunelab.models.custom import CustomModel
 from tunelab.plan import Plan
 from tunelab.replay import Replay
@@ -42,6 +43,7 @@ __all__ = [
     "Error",
     "Job",
     "JobError",
+    "Lineage",
     "Metric",
     "ModelError",
     "Plan",
@@ -58,6 +60,7 @@ __all__ = [
     "generate",
     "job",
     "jobs",
+    "lineage",
     "load_ipython_extension",
     "metrics",
     "model",

@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("jobs", help="list the workspace's jobs")
     logs = commands.add_parser("logs", help="print a job's log")
     logs.add_argument("job")
+    lineage = commands.add_parser("lineage", help="what led to a model, dataset or job, and what came of it")
+    lineage.add_argument("of", help="NAME@VERSION, or a job's id")
     cancel = commands.add_parser("cancel", help="end a job, keeping what it saved")
     cancel.add_argument("job")
     again = commands.add_parser("replay", help="run a job again from its record, and wait for it")
@@ -47,6 +49,8 @@ def _do(given: argparse.Namespace) -> int:
         print(tunelab.jobs())
     elif given.command == "logs":
         print(tunelab.job(given.job).logs())
+    elif given.command == "lineage":
+        print(tunelab.lineage(given.of))
     elif given.command == "cancel":
         job = tunelab.job(given.job).cancel().wait()
         return 0 if job.state == "cancelled" else 1

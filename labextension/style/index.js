@@ -1,3 +1,4 @@
+import '@xyflow/react/dist/base.css';
 import './base.css';
 import '../src/widget/widget.css';
 import '../src/widget/datasets.css';

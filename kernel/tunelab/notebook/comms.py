@@ -8,18 +8,19 @@ The extension draws with its own copy of the views, so only data goes over the w
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from tunelab import workspace
 from tunelab.errors import Error
 from tunelab.notebook.comparison import ComparisonPage
 from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.customizeform import CustomizeForm
-from tunelab.notebook.datasets import DatasetList, DatasetPage, dataset_list
-from tunelab.notebook.live import JobList, Live, job_list, live
-from tunelab.notebook.metrics import MetricList, metric_list
+from tunelab.notebook.datasets import DatasetPage, dataset_list
+from tunelab.notebook.lineage import LineagePage
+from tunelab.notebook.live import job_list, live
+from tunelab.notebook.metrics import metric_list
 from tunelab.notebook.modelpages import BasePage, ModelPage
-from tunelab.notebook.models import ModelList, model_list
+from tunelab.notebook.models import model_list
 from tunelab.notebook.replay import ReplayPage
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
@@ -28,20 +29,18 @@ TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
 PROTOCOL = 6
 
-Shown = (
-    Live
-    | JobList
-    | DatasetList
-    | DatasetPage
-    | CreateForm
-    | CustomizeForm
-    | MetricList
-    | ModelList
-    | ModelPage
-    | BasePage
-    | ComparisonPage
-    | ReplayPage
-)
+
+class Shown(Protocol):
+    """What a view may show: a list, a page, a form."""
+
+    def add(self, view: Any) -> None:
+        """Show it in one more view, from now on."""
+
+    def remove(self, view: Any) -> None:
+        """Show it in this view no more."""
+
+    def command(self, view: Any, content: dict[str, Any]) -> None:
+        """Do what a view asks for."""
 
 
 class CommView:
@@ -110,6 +109,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return CustomizeForm(asked.get("spec"), asked.get("cell"), asked.get("job"))
         case "metrics":
             return metric_list()
+        case "lineage":
+            return LineagePage(str(asked["of"]))
         case "models":
             return model_list()
         case "replay":

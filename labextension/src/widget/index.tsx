@@ -3,6 +3,7 @@ import type { RenderProps } from '@anywidget/types';
 
 import type { DatasetTraits, JobTraits, Model } from './model';
 import { mountDataset, mountJob } from './mount';
+import '@xyflow/react/dist/base.css';
 import './widget.css';
 import './datasets.css';
 import './rollouts.css';

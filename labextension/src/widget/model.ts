@@ -2,8 +2,12 @@
 import { useCallback, useSyncExternalStore } from 'react';
 
 import type { MetricCommand, MetricMessage } from './judgemetrics';
+<<<<<<< HEAD
 import type { CustomizeCommand } from './customize';
 import type { ReplayCommand } from './replays';
+=======
+import type { LineageCommand } from './lineage';
+>>>>>>> 1181f7f (Lineage: what led to a model and what came of it, as a graph, a picture in a cell, and a map whose nodes open)
 import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
 
 /** A job's state, named as in its journal. */
@@ -389,6 +393,7 @@ export type CreateCommand =
 
 /** What a view may ask the kernel for. */
 export type Command =
+<<<<<<< HEAD
   | JobCommand
   | RolloutCommand
   | EvaluationCommand
@@ -397,6 +402,9 @@ export type Command =
   | MetricCommand
   | ReplayCommand
   | CustomizeCommand;
+=======
+  JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand | LineageCommand;
+>>>>>>> 1181f7f (Lineage: what led to a model and what came of it, as a graph, a picture in a cell, and a map whose nodes open)
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {
