@@ -147,10 +147,10 @@ def named(name: str, nodes: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """
     nodes = list(nodes)
     wanted = name.partition(":step-")[0]
+    # A version before what an evaluation merely called by its bare name.
     tests: tuple[Callable[[dict[str, Any]], bool], ...] = (
-        lambda node: node["id"] == name,
-        lambda node: node["label"] in (name, wanted),
-        lambda node: node["label"].partition("@")[0] == wanted,
+        lambda node: node["id"] == name or ("@" in node["label"] and node["label"] == wanted),
+        lambda node: node["label"] == wanted or node["label"].partition("@")[0] == wanted,
     )
     for test in tests:
         found = [node for node in nodes if test(node)]

@@ -1,4 +1,4 @@
-"""Lineage on show: the graph around one thing, read from MLflow once for all that ask while nothing is written there."""
+"""Lineage on show: the graph around one thing, read from MLflow once for all until something is written."""
 
 from __future__ import annotations
 

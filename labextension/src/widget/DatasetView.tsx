@@ -5,6 +5,7 @@ import { CopyButton, NoticeBlock, type Notice } from './Actions';
 import { count, formatDate, labelOf, techniqueName } from './datasets';
 import { plainText } from './format';
 import { useTrait, type DatasetTraits, type Message, type Model } from './model';
+import { LineageSection } from './LineageView';
 import { PreviewView } from './PreviewView';
 import { ReportView } from './ReportView';
 import { RowsTable } from './RowsTable';
@@ -146,6 +147,7 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
             }}
           />
         </Section>
+        {shell && <LineageSection of={label} />}
       </section>
     </div>
   );

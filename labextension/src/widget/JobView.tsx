@@ -13,6 +13,7 @@ import { formatTime, plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
 import { useNavigation } from './route';
+import { LineageSection } from './LineageView';
 import { RolloutsView } from './RolloutsView';
 import { describeState, isIdle, type StateText } from './states';
 
@@ -94,6 +95,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
         {rollouts && <RolloutsView job={job.id} model={model} state={rollouts} />}
         <Facts job={job} />
         {job.logs.length > 0 && <LogTail logs={job.logs} />}
+        {navigation && mlflow && <LineageSection of={job.id} />}
       </section>
     </div>
   );

@@ -30,6 +30,23 @@ export function LineageView({ of }: { readonly of: string }) {
   );
 }
 
+/** The lineage in a section that is read when it is unfolded. */
+export function LineageSection({ of, isOpen = false }: { readonly of: string; readonly isOpen?: boolean }) {
+  const [open, setOpen] = useState(isOpen);
+  return (
+    <details
+      className="tunelab-section tunelab-folded"
+      open={open}
+      onToggle={event => {
+        setOpen(event.currentTarget.open);
+      }}
+    >
+      <summary>{trans.__('Lineage')}</summary>
+      {open && <LineageView of={of} />}
+    </details>
+  );
+}
+
 function Opened({ model }: { readonly model: Model<LineageTraits> }) {
   const graph = useTrait(model, 'graph');
   const kinds = useTrait(model, 'kinds');

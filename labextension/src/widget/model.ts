@@ -1,13 +1,10 @@
 /** What Python and the page share: the traits of each view, the commands it may send, and a hook that reads a trait. */
 import { useCallback, useSyncExternalStore } from 'react';
 
-import type { MetricCommand, MetricMessage } from './judgemetrics';
-<<<<<<< HEAD
 import type { CustomizeCommand } from './customize';
-import type { ReplayCommand } from './replays';
-=======
+import type { MetricCommand, MetricMessage } from './judgemetrics';
 import type { LineageCommand } from './lineage';
->>>>>>> 1181f7f (Lineage: what led to a model and what came of it, as a graph, a picture in a cell, and a map whose nodes open)
+import type { ReplayCommand } from './replays';
 import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
 
 /** A job's state, named as in its journal. */
@@ -393,7 +390,6 @@ export type CreateCommand =
 
 /** What a view may ask the kernel for. */
 export type Command =
-<<<<<<< HEAD
   | JobCommand
   | RolloutCommand
   | EvaluationCommand
@@ -401,10 +397,8 @@ export type Command =
   | CreateCommand
   | MetricCommand
   | ReplayCommand
-  | CustomizeCommand;
-=======
-  JobCommand | RolloutCommand | EvaluationCommand | DatasetCommand | CreateCommand | MetricCommand | LineageCommand;
->>>>>>> 1181f7f (Lineage: what led to a model and what came of it, as a graph, a picture in a cell, and a map whose nodes open)
+  | CustomizeCommand
+  | LineageCommand;
 
 /** The part of anywidget's model that the views use, so that a comm of JupyterLab can stand in for it. */
 export interface Model<T extends object> {

@@ -1,0 +1,110 @@
+"""Lineage: the graph that MLflow tells, what is cut out of it, and how it is shown."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunelab as tl
+from tunelab.__main__ import main
+from tunelab.lineage import around, named
+
+SMALL = {"max_steps": 1, "per_device_train_batch_size": 2, "warmup_steps": 0}
+KEYS: dict[str, Any] = {"split": 4, "hyperparameters": SMALL, "compute": {"threads": 1, "dtype": "float32"}}
+HOSTILE = "<script>alert('x')</script>&\"quoted\""
+
+
+def test_data_models_jobs_and_an_evaluation_are_one_graph(
+    workspace: Path, tiny: Path, answers: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tl.customize(name="first", technique="sft", model=str(tiny), dataset=str(answers), **KEYS)
+    assert first.wait(progress=False).state == "completed", first.logs()
+    second = tl.customize(name="second", technique="dpo", model="first", dataset=str(pairs), **KEYS)
+    assert second.wait(progress=False).state == "completed", second.logs()
+    rows = [{"query": f"{n}?", "response": str(n)} for n in range(3)]
+    Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    judged = tl.evaluate(
+        models=[str(tiny), "second"], dataset="rows.jsonl", scorer="exact",
+        generation={"max_new_tokens": 4}, compute={"threads": 1},
+    )  # fmt: skip
+    assert judged.wait(progress=False).state == "completed", judged.logs()
+
+    found = tl.lineage("second")
+    labels = {node["id"]: node["label"] for node in found.nodes}
+    edges = {(labels[e["source"]], e["meaning"], labels[e["target"]]) for e in found.edges}
+    assert edges == {
+        (first.spec["dataset"], "trained on", first.id),
+        (str(tiny), "started from", first.id),
+        (first.id, "made", "first@1"),
+        ("first@1", "continued from", second.id),
+        (second.spec["dataset"], "trained on", second.id),
+        (second.id, "made", "second@1"),
+        ("second@1", "evaluated", judged.id),
+        (str(tiny), "evaluated", judged.id),
+        (judged.spec["dataset"], "evaluated on", judged.id),
+        ("exact", "scored by", judged.id),
+    }
+    assert set(found.descendants()) == {judged.id}
+    assert {"first@1", first.spec["dataset"], str(tiny)} <= set(found.ancestors())
+    assert set(found.ancestors("first@1")) == {first.id, first.spec["dataset"], str(tiny)}
+    job = named(second.id, found.nodes)
+    assert job["who"] == second.facts["user"]
+    assert {"tunelab", "torch", "trl", "python"} <= set(job["packages"])
+    dataset = named(first.spec["dataset"], found.nodes)
+    assert dataset["digest"] == tl.Dataset.get(first.spec["dataset"]).digest
+
+    assert tl.lineage(tl.model("second")).to_dict() == found.to_dict()
+    # Of the rows all that was made of them; not what is beside it.
+    of_rows = tl.lineage(first.spec["dataset"])
+    assert {"first@1", "second@1", judged.id} <= set(of_rows.descendants())
+    assert main(["lineage", "second@1"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("second@1 (custom model") and "continued from: first@1" in told
+    with pytest.raises(tl.Error, match=r"MLflow knows no 'secnd'. Did you mean"):
+        tl.lineage("secnd")
+
+
+def _graph(count: int) -> dict[str, Any]:
+    nodes = [{"id": f"n{n}", "kind": "dataset" if n == 0 else "job", "label": HOSTILE} for n in range(count)]
+    edges = [{"source": f"n{a}", "target": f"n{b}", "meaning": HOSTILE} for a, b in itertools.pairwise(range(count))]
+    return {"nodes": nodes, "edges": edges}
+
+
+def test_a_picture_shows_names_as_text_and_is_one_document() -> None:
+    found = around("n1", _graph(4))
+    picture = ET.fromstring(found.svg())
+    texts = [text for node in picture.iter() if (text := node.text) and "script" in text]
+    assert len(texts) >= 4 and all("<script>" in text for text in texts)
+    assert not [node for node in picture.iter() if node.tag.endswith("script")]
+    assert "<script>" not in found._repr_html_()
+    boxes = picture.findall(".//{http://www.w3.org/2000/svg}rect")
+    assert len({(box.get("x"), box.get("y")) for box in boxes}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a@1", "m1"), ("a", "m2"), ("a@2:step-5", "m2"), ("d", "d1"), ("a-1", "j1")],
+)
+def test_a_name_means_its_newest_version(name: str, expected: str) -> None:
+    nodes = [
+        {"id": "m1", "kind": "model", "label": "a@1"},
+        {"id": "m2", "kind": "model", "label": "a@2"},
+        {"id": "d1", "kind": "dataset", "label": "d@1"},
+        {"id": "d2", "kind": "dataset", "label": "a@3"},
+        {"id": "j1", "kind": "job", "label": "a-1"},
+    ]
+    assert named(name, nodes)["id"] == expected
+
+
+def test_what_lies_beside_is_left_out() -> None:
+    graph = {
+        "nodes": [{"id": name, "kind": "job", "label": name} for name in "abcde"],
+        # a → b → c, and a → d, and e → c.
+        "edges": [{"source": s, "target": t, "meaning": "used"} for s, t in ("ab", "bc", "ad", "ec")],
+    }
+    assert [node["label"] for node in around("b", graph).nodes] == ["a", "b", "c", "e"]
