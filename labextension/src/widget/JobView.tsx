@@ -133,7 +133,8 @@ function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: Sta
   );
 }
 
-function LogTail({ logs }: { readonly logs: readonly LogLine[] }) {
+/** The last lines of a log. */
+export function LogTail({ logs }: { readonly logs: readonly LogLine[] }) {
   return (
     <ol className="tunelab-log" aria-label="Last log lines">
       {logs.map(({ time, level, text }, line) => (

@@ -1,0 +1,168 @@
+/** What the pages of models share: facts, links, folded settings, evaluations, and what was made from a model. */
+import type { ReactNode } from 'react';
+
+import { formatDate, formatDay } from './datasets';
+import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
+import { madeText, percent, signed, valueText, type Judged, type JudgedRow, type Made, type Setting } from './models';
+import { useNavigation, type Route } from './route';
+
+/** A part of a page with its name. */
+export function Section({ name, children }: { readonly name: string; readonly children: ReactNode }) {
+  return (
+    <section className="tunelab-section" aria-label={name}>
+      <h4>{name}</h4>
+      {children}
+    </section>
+  );
+}
+
+/** Named facts; those without a value are left out. */
+export function FactList({ facts }: { readonly facts: readonly (readonly [name: string, value: ReactNode])[] }) {
+  return (
+    <dl className="tunelab-facts">
+      {facts
+        .filter(([, value]) => value !== null && value !== '')
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
+
+/** A name that leads to its page; outside the Studio, the name alone. */
+export function PageLink({ route, children }: { readonly route: Route; readonly children: string }) {
+  const navigation = useNavigation();
+  return navigation ? (
+    <button
+      type="button"
+      className="tunelab-plain tunelab-model-link"
+      onClick={() => {
+        navigation.go(route);
+      }}
+    >
+      {plainText(children)}
+    </button>
+  ) : (
+    <span>{plainText(children)}</span>
+  );
+}
+
+/** The resolved spec, folded: what was given, and where each default is from. */
+export function Settings({ settings }: { readonly settings: readonly Setting[] }) {
+  return (
+    <details className="tunelab-model-fold">
+      <summary>{trans.__('Settings')}</summary>
+      <div className="tunelab-model-scroll" tabIndex={0} role="group" aria-label={trans.__('Settings')}>
+        <table className="tunelab-model-table" aria-label={trans.__('Settings')}>
+          <thead>
+            <tr>
+              <th scope="col">{trans.__('Setting')}</th>
+              <th scope="col">{trans.__('Value')}</th>
+              <th scope="col">{trans.__('From')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {settings.map(({ key, value, given, source }) => (
+              <tr key={key}>
+                <th scope="row">{plainText(key)}</th>
+                <td>{valueText(value)}</td>
+                <td className="tunelab-subject">{given ? trans.__('the spec') : plainText(source ?? '')}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+interface EvaluationsProps {
+  readonly evaluations: readonly Judged[];
+  /** `NAME@VERSION`. */
+  readonly model: string;
+}
+
+/** The evaluations that judged a model, the newest first, each with its figures. */
+export function Evaluations({ evaluations, model }: EvaluationsProps) {
+  return (
+    <ul className="tunelab-model-evaluations" aria-label={trans.__('Evaluations of %1', plainText(model))}>
+      {evaluations.map(one => (
+        <li key={one.job}>
+          <Evaluation one={one} model={model} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Evaluation({ one, model }: { readonly one: Judged; readonly model: string }) {
+  const when = formatDate(new Date(one.submitted * 1000).toISOString());
+  const against = one.against.length > 0 ? trans.__('against %1', one.against.map(plainText).join(', ')) : '';
+  return (
+    <>
+      <p className="tunelab-model-evaluation">
+        <PageLink route={{ page: 'job', job: one.job, isEvaluation: true }}>{one.dataset || one.job}</PageLink>{' '}
+        <span className="tunelab-subject">
+          {[one.method, against, when].filter(Boolean).map(plainText).join(' · ')}
+        </span>
+      </p>
+      {one.rows.length > 0 ? (
+        <table className="tunelab-model-table tunelab-model-scores" aria-label={trans.__('Results of %1', one.job)}>
+          <thead>
+            <tr>
+              <th scope="col">{trans.__('Metric')}</th>
+              <th scope="col">{trans.__('Mean')}</th>
+              <th scope="col">{trans.__('Improved')}</th>
+              <th scope="col">{trans.__('Equal')}</th>
+              <th scope="col">{trans.__('Degraded')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {one.rows.map(row => (
+              <Score key={`${row.model} ${row.metric}`} row={row} model={model} />
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <p className="tunelab-subject">{trans.__('No results yet.')}</p>
+      )}
+    </>
+  );
+}
+
+function Score({ row, model }: { readonly row: JudgedRow; readonly model: string }) {
+  const step = row.model === model ? '' : row.model.slice(row.model.lastIndexOf(':') + 1);
+  return (
+    <tr title={row.verdict ? plainText(row.verdict) : undefined}>
+      <th scope="row">
+        {plainText(row.metric)}
+        {step && <span className="tunelab-subject"> {plainText(step)}</span>}
+      </th>
+      <td>
+        {formatNumber(row.mean)}
+        {row.difference !== null && <span className="tunelab-subject"> {signed(row.difference)}</span>}
+      </td>
+      <td data-share="improved">{percent(row.improved)}</td>
+      <td>{percent(row.equal)}</td>
+      <td data-share="degraded">{percent(row.degraded)}</td>
+    </tr>
+  );
+}
+
+/** Models that were made from another. */
+export function MadeList({ made, name }: { readonly made: readonly Made[]; readonly name: string }) {
+  return (
+    <ul className="tunelab-model-list" aria-label={name}>
+      {made.map(one => (
+        <li key={one.model}>
+          <PageLink route={{ page: 'model', model: one.model }}>{one.model}</PageLink>
+          <span className="tunelab-subject">{[madeText(one), formatDay(one.created)].join(' · ')}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
