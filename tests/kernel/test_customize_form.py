@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from test_desk import Seen
-from test_live import until
+from test_live import FACTS, SPEC, until
+from test_live import written as job_of
 
 import tunelab as tl
 from tunelab import recipes
@@ -20,6 +21,7 @@ from tunelab.jobs import manager
 from tunelab.jobs.draft import draft
 from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.magics import customization
+from tunelab.registry import index
 from tunelab.spec import TECHNIQUES, CustomizeSpec, load
 from tunelab.spec.hyperparameters import catalog, method_of
 
@@ -219,6 +221,29 @@ def test_a_variable_of_the_notebook_and_a_registered_dataset_are_looked_at(works
     assert found.estimate["eval_rows"] == 2
     broken = [*rows[:4], {"prompt": "?", "completion": None}]
     assert "row 5" in draft(data, {"train": broken}).faults[0].message
+
+
+def test_the_time_is_by_the_pace_of_the_newest_like_job(rows: dict[str, str], tiny: Path) -> None:
+    made = {"per_device_train_batch_size": 2, "eval_steps": 5, "num_train_epochs": 1}
+    spec = SPEC | {"model": str(tiny), "hyperparameters": made, "compute": {"device": "cpu"}}
+    folder, _ = job_of(spec, "queued", FACTS | {"eval_rows": 10})
+    told: list[dict[str, Any]] = [
+        {"type": "state", "state": "running"},
+        {"type": "progress", "step": 10, "total": 10},
+        {"type": "state", "state": "completed"},
+    ]
+    lines = [{"seq": n, "time": 1000.0 + 40 * n, "source": "runner"} | event for n, event in enumerate(told, 1)]
+    folder.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    entry = index.Entry("chatty", 1, folder.id, "r", str(tiny), "dpo", "d@1", "lora", "/nowhere", "2026-01-01")
+    index.add(entry)
+    data = {"name": "made", "model": str(tiny), "technique": "dpo", "dataset": rows["dpo"], "split": 4}
+    data["hyperparameters"] = {"max_steps": 20, "per_device_train_batch_size": 2, "eval_steps": 10}
+    found = draft(data, {}).estimate
+    # 80 s for ten steps of two rows, three passes each, and two evaluations of ten rows.
+    on_start = 1 if found["evaluations"] == 3 else 0
+    assert found["time_s"] == pytest.approx(80 / (3 * 20 + 2 * 10) * (3 * 40 + (2 + on_start) * found["eval_rows"]))
+    assert found["time_from"] == folder.id
+    assert "time_s" not in draft(data | {"adapter": {"type": "full"}}, {}).estimate
 
 
 def test_what_is_submitted_is_what_the_cell_makes(form: Any, rows: dict[str, str], tiny: Path) -> None:

@@ -147,7 +147,7 @@ def _estimate(
             "steps": total,
             "evaluations": prepare.evaluations(merged, total) if aside else 0,
         }
-        found.estimate |= _time(resolved, model, merged, total)
+        found.estimate |= _time(resolved, model, _work(merged, total, aside))
     elif found.faults:
         return
     found.estimate |= {"disk_bytes": prepare.space(resolved, model), **_memory(resolved, model, merged, dtype)}
@@ -167,29 +167,30 @@ def _rows(spec: CustomizeSpec, recipe: recipes.Recipe, dataset: Look, held: Look
     return dataset.rows - aside, aside
 
 
-def _time(spec: CustomizeSpec, model: find.ModelRef, merged: dict[str, Any], total: int) -> dict[str, Any]:
-    """Return the seconds that it takes by the pace of the newest like job, with evaluations and all."""
-    bases = {model.name, model.base.name if model.base else model.name}
-    for entry in reversed(sorted(index.entries(), key=lambda entry: entry.created)):
-        like = (entry.base, entry.technique, entry.adapter)
-        if like not in [(base, spec.technique, spec.adapter.type) for base in bases]:
+def _time(spec: CustomizeSpec, model: find.ModelRef, work: float) -> dict[str, Any]:
+    """Return the seconds that it takes by the pace of the newest like job."""
+    base = model.base.name if model.base else model.name
+    for entry in sorted(index.entries(), key=lambda entry: entry.created, reverse=True):
+        if (entry.base, entry.technique, entry.adapter) != (base, spec.technique, spec.adapter.type):
             continue
         try:
             job = manager.find(entry.job)
         except Error:
             # The job was removed, and with it its pace.
             continue
-        view, made = job.read(), job.spec["hyperparameters"]
+        view = job.read()
         spent = view.elapsed_s(view.ended or 0.0)
         if spent and view.total and job.spec["compute"]["device"] == spec.compute.device:
-            return {"time_s": spent / (view.total * _batch(made)) * total * _batch(merged), "time_from": job.id}
+            done = _work(job.spec["hyperparameters"], view.total, job.facts["eval_rows"])
+            return {"time_s": spent / done * work, "time_from": job.id}
     return {}
 
 
-def _batch(hyperparameters: dict[str, Any]) -> int:
-    return int(hyperparameters["per_device_train_batch_size"]) * int(
-        hyperparameters.get("gradient_accumulation_steps", 1)
-    )
+def _work(hyperparameters: dict[str, Any], total: int, eval_rows: int) -> float:
+    """Return how much is computed, in forward passes of a row: one with gradients takes about three."""
+    batch = int(hyperparameters["per_device_train_batch_size"])
+    rows = total * batch * int(hyperparameters.get("gradient_accumulation_steps", 1))
+    return 3 * rows + (prepare.evaluations(hyperparameters, total) * eval_rows if eval_rows else 0)
 
 
 def _memory(spec: CustomizeSpec, model: find.ModelRef, merged: dict[str, Any], dtype: str | None) -> dict[str, Any]:

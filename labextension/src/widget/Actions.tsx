@@ -92,6 +92,17 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
   return (
     <div className="tunelab-actions">
       <CopyButton text={cell} label="Copy as cell" />
+      {navigation && job.kind === 'customize' && (
+        <button
+          type="button"
+          title={trans.__('Begins another customization with these settings')}
+          onClick={() => {
+            navigation.go({ page: 'customize', from: { job: job.id } });
+          }}
+        >
+          {trans.__('Open in form')}
+        </button>
+      )}
       {canOpenTab && shell && (
         <button
           type="button"

@@ -10,9 +10,7 @@ import { EvaluationView } from './EvaluationView';
 import { methodName } from './evaluations';
 import { Facts } from './Facts';
 import { formatTime, plainText } from './format';
-import { trans } from './i18n';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
-import { useNavigation } from './route';
 import { LineageSection } from './LineageView';
 import { RolloutsView } from './RolloutsView';
 import { describeState, isIdle, type StateText } from './states';
@@ -30,7 +28,6 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
   const mlflow = useTrait(model, 'mlflow');
   const rollouts = useTrait(model, 'rollouts');
   const evaluation = useTrait(model, 'evaluation');
-  const navigation = useNavigation();
   const [notice, setNotice] = useState<Notice | null>(null);
   // What the kernel could not do that this view asked for.
   useEffect(() => {
@@ -64,19 +61,6 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
           </div>
           <Actions {...{ job, model, cell, mlflow, canOpenTab }} onNotice={setNotice} />
         </header>
-        {navigation && !isEvaluation && (
-          <div className="tunelab-head">
-            <button
-              type="button"
-              className="tunelab-plain"
-              onClick={() => {
-                navigation.go({ page: 'customize', from: { job: job.id } });
-              }}
-            >
-              {trans.__('Open in form')}
-            </button>
-          </div>
-        )}
         <Progress job={job} text={text} />
         {notice && (
           <NoticeBlock
