@@ -12,6 +12,7 @@ import { Facts } from './Facts';
 import { formatTime, plainText } from './format';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
 import { LineageSection } from './LineageView';
+import { useNavigation } from './route';
 import { RolloutsView } from './RolloutsView';
 import { describeState, isIdle, type StateText } from './states';
 
@@ -28,6 +29,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
   const mlflow = useTrait(model, 'mlflow');
   const rollouts = useTrait(model, 'rollouts');
   const evaluation = useTrait(model, 'evaluation');
+  const navigation = useNavigation();
   const [notice, setNotice] = useState<Notice | null>(null);
   // What the kernel could not do that this view asked for.
   useEffect(() => {
