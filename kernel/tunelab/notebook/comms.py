@@ -16,6 +16,7 @@ from tunelab.notebook.comparison import ComparisonPage
 from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.datasets import DatasetPage, dataset_list
+from tunelab.notebook.evaluateform import EvaluateForm
 from tunelab.notebook.lineage import LineagePage
 from tunelab.notebook.live import job_list, live
 from tunelab.notebook.metrics import metric_list
@@ -107,6 +108,8 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return CreateForm(asked.get("source"))
         case "customize":
             return CustomizeForm(asked.get("spec"), asked.get("cell"), asked.get("job"))
+        case "evaluate":
+            return EvaluateForm(asked.get("spec"), asked.get("cell"), asked.get("job"))
         case "metrics":
             return metric_list()
         case "lineage":

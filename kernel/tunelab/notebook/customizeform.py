@@ -1,14 +1,7 @@
-"""The form that customizes a model: its fields, what is wrong with what was typed, the cell, the estimate, the start.
-
-What the page types is a spec's mapping with only what was said. Each change is answered with all that is known at once;
-`check` is the real dry run, `submit` the real start. Both go through `api.customize`, as a cell does.
-"""
+"""The form that customizes a model: its fields by technique, what is wrong with what was typed, the dry run."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,15 +11,16 @@ from tunelab.errors import Error, SpecError
 from tunelab.jobs import manager
 from tunelab.jobs.draft import draft, recipe_of
 from tunelab.models import find
-from tunelab.notebook.datasets import View, apart, plain
+from tunelab.notebook.datasets import plain
 from tunelab.notebook.formschema import form_layout, form_schema
 from tunelab.notebook.snapshot import written
+from tunelab.notebook.specform import SpecForm, names
 from tunelab.plan import Plan
 from tunelab.registry import index
 from tunelab.spec import REINFORCEMENT, TECHNIQUES
 
 
-class CustomizeForm:
+class CustomizeForm(SpecForm):
     """The form on show in one view.
 
     Parameters
@@ -41,88 +35,17 @@ class CustomizeForm:
     """
 
     def __init__(self, spec: dict[str, Any] | None = None, cell: str | None = None, job: str | None = None) -> None:
-        self._view: View | None = None
-        self._turn = 0
-        self._shown: dict[str, Any] = {}
-        self._busy = False
-        self._lock = threading.RLock()
         if cell is not None:
             spec = _of_cell(cell)
         elif job is not None:
             spec = _of_job(job)
-        self._data = _begun(dict(spec or {}))
+        super().__init__(_begun(dict(spec or {})))
 
-    def add(self, view: View) -> None:
-        """Show the form."""
-        with self._lock:
-            self._view = view
-            self._shown = {}
-        # All at once: what a page draws needs each of them.
-        view.state(
-            data=_as_json(self._data), turn=0, checking=False, plan=None, refused=None,
-            submitting=False, submitted=None,
-            **self._known(self._data),
-        )  # fmt: skip
-
-    def remove(self, view: View) -> None:
-        """Show it no more; what was submitted goes on."""
-        with self._lock:
-            self._view = None
-            self._turn += 1
-
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what the view asks for: ``change``, ``check``, ``submit`` or ``cell``; none is waited for.
-
-        A ``change`` has a number, ``turn``, with which it is answered; only the latest is.
-        """
-        kind = content["type"]
-        if kind == "change":
-            data, turn = dict(content["data"]), int(content["turn"])
-            with self._lock:
-                self._turn += 1
-                mine = self._turn
-            apart(lambda: self._change(mine, turn, data), lambda reason: self._tell(refused=plain(reason)))
-        elif kind == "cell":
-            apart(lambda: self._parse(str(content["text"])), lambda reason: self._tell(refused=plain(reason)))
-        elif kind in ("check", "submit"):
-            doing = "checking" if kind == "check" else "submitting"
-            with self._lock:
-                if self._busy:
-                    return
-                self._busy = True
-            self._tell(**{doing: True}, refused=None, **({"plan": None} if kind == "check" else {}))
-            work = self._check if kind == "check" else self._submit
-            self._start(lambda: work(dict(content["data"])), doing)
-
-    def _start(self, work: Callable[[], None], doing: str) -> None:
-        def end(**values: Any) -> None:
-            with self._lock:
-                self._busy = False
-            self._tell(**{doing: False}, **values)
-
-        def run() -> None:
-            work()
-            end()
-
-        apart(run, lambda reason: end(refused=plain(reason)))
-
-    def _change(self, mine: int, turn: int, data: dict[str, Any]) -> None:
-        # What was typed since is answered in its place.
-        if mine != self._turn:
-            return
-        known = self._known(data)
-        with self._lock:
-            if mine == self._turn:
-                news = {key: value for key, value in known.items() if self._shown.get(key) != value}
-                self._shown |= known
-                self._tell(turn=turn, **news)
-
-    def _parse(self, text: str) -> None:
-        data = _begun(_of_cell(text))
-        self._tell(data=_as_json(data), refused=None, **self._known(data))
+    def _of_cell(self, text: str) -> dict[str, Any]:
+        return _begun(_of_cell(text))
 
     def _check(self, data: dict[str, Any]) -> None:
-        plan = api.customize(data, dry_run=True, namespace=_names())
+        plan = api.customize(data, dry_run=True, namespace=names())
         assert isinstance(plan, Plan)
         report = plan.report
         self._tell(
@@ -133,10 +56,10 @@ class CustomizeForm:
             }
         )
 
-    def _submit(self, data: dict[str, Any]) -> None:
-        job = api.customize(data, namespace=_names())
+    def _begin(self, data: dict[str, Any]) -> manager.Job:
+        job = api.customize(data, namespace=names())
         assert isinstance(job, manager.Job)
-        self._tell(submitted=job.id)
+        return job
 
     def _known(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return all that is told of what was typed."""
@@ -144,11 +67,11 @@ class CustomizeForm:
         recipe = recipe_of(data) or recipe_of({**data, "technique": TECHNIQUES[0]})
         assert recipe is not None
         schema = form_schema(recipe, data.get("algorithm") if technique in REINFORCEMENT else None)
-        found = draft(data, _names())
+        found = draft(data, names())
         return {
             "schema": schema,
             "ui": form_layout(schema, recipe),
-            "models": _models(),
+            "models": model_choices(),
             "datasets": _datasets(),
             "prompts": _prompts() if technique == "rlaif" else [],
             "cell": written("customize", found.given),
@@ -156,16 +79,11 @@ class CustomizeForm:
             "estimate": found.estimate,
         }
 
-    def _tell(self, **values: Any) -> None:
-        with self._lock:
-            if self._view is not None:
-                self._view.state(**values)
-
 
 def _of_cell(text: str) -> dict[str, Any]:
     from tunelab.notebook.magics import customization
 
-    return customization(text, _names())
+    return customization(text, names())
 
 
 def _of_job(job_id: str) -> dict[str, Any]:
@@ -190,7 +108,7 @@ def _begun(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _models() -> list[dict[str, Any]]:
+def model_choices() -> list[dict[str, Any]]:
     """Return the models to choose from: one's own, the newest first, then the catalog, those that are here before."""
     own = sorted(index.entries(), key=lambda entry: entry.created, reverse=True)
     found: list[dict[str, Any]] = [{"name": entry.label, "kind": "custom", "here": True} for entry in own]
@@ -218,18 +136,4 @@ def _prompts() -> list[str]:
     return prompts.names()
 
 
-def _as_json(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a mapping as a message can carry it: YAML's dates, and a notebook's functions and tables, as texts."""
-    made: dict[str, Any] = json.loads(json.dumps(data, default=str))
-    return made
-
-
-def _names() -> dict[str, Any]:
-    """Return the notebook's variables, as the magics have them."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    return shell.user_ns if shell is not None else {}
-
-
-__all__ = ["CustomizeForm"]
+__all__ = ["CustomizeForm", "model_choices"]

@@ -1,4 +1,4 @@
-"""The customize form's fields: the spec's own JSON schema, narrowed to a technique, with the recipe's values in it."""
+"""The forms' fields: the specs' own JSON schemas, narrowed to a technique or a method, with the recipe's values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from tunelab.recipes import Recipe
 from tunelab.spec import REINFORCEMENT, CustomizeSpec
 from tunelab.spec.customize import LORA_ONLY
+from tunelab.spec.evaluate import EndpointModel, EvaluateSpec
 from tunelab.spec.hyperparameters import Hyperparameter, catalog, method_of
 from tunelab.spec.rewards import OPTIONS, REQUIRED, FeedbackReward, FunctionReward, PresetReward
 
@@ -22,6 +23,19 @@ _TYPES = {
     "null": "null",
 }
 _SECTIONS = ("adapter", "compute", "tracking")
+#: What of an evaluation only some methods take.
+_OF_METHOD = {
+    "models": ("judge", "scorer", "benchmark"),
+    "dataset": ("judge", "scorer", "meta"),
+    "judge": ("judge", "meta"),
+    "scorer": ("scorer",),
+    "benchmark": ("benchmark",),
+    "predictions": ("judge", "scorer"),
+    "generation": ("judge", "scorer"),
+}
+_PARTS = ("judge", "scorer", "benchmark")
+#: What a judge is asked for first; the rest is folded.
+_FIRST_OF_JUDGE = ("model", "base_url", "metrics", "pairwise")
 
 
 def form_schema(recipe: Recipe, algorithm: str | None = None) -> dict[str, Any]:
@@ -161,3 +175,47 @@ def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
         del made["anyOf"]
         made = others[0] | made
     return made
+
+
+def evaluate_schema(method: str) -> dict[str, Any]:
+    """Return the JSON schema of an evaluate spec of one method, references resolved."""
+    whole = EvaluateSpec.model_json_schema()
+    schema: dict[str, Any] = _resolved(whole, whole.get("$defs", {}))
+    properties = schema["properties"]
+    del properties["kind"], schema["$defs"]
+    for key, methods in _OF_METHOD.items():
+        if method not in methods:
+            properties.pop(key, None)
+    if "models" in properties:
+        endpoint = _flat(EndpointModel)
+        properties["models"] = {"description": properties["models"]["description"], "x-endpoint": endpoint}
+    if "scorer" in properties:
+        kinds = {key: value for key, value in _scorers().items() if key != "feedback"}
+        properties["scorer"] = {"description": properties["scorer"]["description"], "x-kinds": kinds}
+    return schema
+
+
+def evaluate_layout(schema: dict[str, Any], method: str) -> list[dict[str, Any]]:
+    """Return the groups of the form: what is compared on what, what scores, how answers are made, and all the rest."""
+    there = schema["properties"]
+    main = [name for name in ("models", "dataset", "method") if name in there]
+    scores = {"judge": _of(schema, "judge") if "judge" in there else []}
+    scores["benchmark"] = _of(schema, "benchmark") if "benchmark" in there else []
+    own = [name for name in there if name not in (*main, *_PARTS, "compute", "tracking", "generation")]
+    sampled = _of(schema, "generation") if "generation" in there else []
+    required = [name for name in scores["judge"] if name.rpartition(".")[2] in _FIRST_OF_JUDGE]
+    groups = [
+        {"name": "main", "fields": main},
+        {"name": method, "fields": ["scorer"] if method == "scorer" else required or scores["benchmark"]},
+        {"name": "judging", "fields": [name for name in scores["judge"] if name not in required]},
+        {"name": "answers", "fields": sampled},
+        {"name": "advanced", "fields": [*own, *_of(schema, "tracking")]},
+        {"name": "compute", "fields": _of(schema, "compute")},
+    ]
+    return [group for group in groups if group["fields"]]
+
+
+def _scorers() -> dict[str, Any]:
+    """Return the schemas of what scores an answer without a model: presets with their options, and functions."""
+    recipe = Recipe("rlvr", "", {}, {})
+    return _rewards(recipe)

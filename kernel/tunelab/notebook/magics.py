@@ -113,32 +113,55 @@ class TunelabMagics(Magics):
         return say_in_one_line(lambda: self._evaluate(given, cell, local_ns or {}))  # type: ignore[no-any-return]
 
     def _evaluate(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job:
-        spec = load.from_yaml(cell) if cell else {}
-        if given.models:
-            spec["models"] = given.models
-        line = {"dataset": given.data, "name": given.name, "limit": given.limit, "scorer": given.scorer}
-        spec |= {key: value for key, value in line.items() if value is not None}
-        if given.judge or given.metric:
-            told = {"model": given.judge, "base_url": given.base_url, "metrics": given.metric}
-            judge = {key: value for key, value in told.items() if value}
-            spec["judge"] = (spec.get("judge") or {}) | judge | ({"pairwise": True} if given.pairwise else {})
-        elif given.base_url or given.pairwise:
-            _refuse("--base-url and --pairwise go with --judge MODEL", "%evaluate")
-        if given.meta:
-            spec["method"] = "meta"
-        if given.benchmark:
-            spec["benchmark"] = {"tasks": given.benchmark}
-        if given.predictions:
-            spec["predictions"] = _predictions(given.predictions, given.models)
+        spec, overrides = _asked_of_evaluation(given, cell)
         assert self.shell is not None
-        job = api.evaluate(
-            spec,
-            overrides=dict(load.assignment(text) for text in given.set),
-            namespace=self.shell.user_ns | local_ns,
-        )
+        job = api.evaluate(spec, overrides=overrides, namespace=self.shell.user_ns | local_ns)
         if given.wait:
             job.wait()
         return job
+
+
+def evaluation(text: str) -> dict[str, Any]:
+    """Return the spec's mapping that a ``%%evaluate`` cell or an ``%evaluate`` line asks for; nothing is started.
+
+    Raises
+    ------
+    SpecError
+        If it is none, or cannot be read.
+    """
+    found = re.match(r"\s*(?:\w+\s*=\s*)?(%%?)evaluate\b([^\n]*)(?:\n|$)", text)
+    if found is None:
+        raise SpecError("The cell does not begin with %%evaluate or %evaluate.")
+    try:
+        given = _parse(TunelabMagics.evaluate, found[2], "%evaluate")
+        spec, overrides = _asked_of_evaluation(given, text[found.end() :] if found[1] == "%%" else None)
+    except UsageError as error:
+        raise SpecError(str(error)) from None
+    for key, value in overrides.items():
+        load.set_at(spec, key, value)
+    return spec
+
+
+def _asked_of_evaluation(given: argparse.Namespace, cell: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the evaluate spec's mapping that a line and a body ask for, and what is to be set over it."""
+    spec = load.from_yaml(cell) if cell else {}
+    if given.models:
+        spec["models"] = given.models
+    line = {"dataset": given.data, "name": given.name, "limit": given.limit, "scorer": given.scorer}
+    spec |= {key: value for key, value in line.items() if value is not None}
+    if given.judge or given.metric:
+        told = {"model": given.judge, "base_url": given.base_url, "metrics": given.metric}
+        judge = {key: value for key, value in told.items() if value}
+        spec["judge"] = (spec.get("judge") or {}) | judge | ({"pairwise": True} if given.pairwise else {})
+    elif given.base_url or given.pairwise:
+        _refuse("--base-url and --pairwise go with --judge MODEL", "%evaluate")
+    if given.meta:
+        spec["method"] = "meta"
+    if given.benchmark:
+        spec["benchmark"] = {"tasks": given.benchmark}
+    if given.predictions:
+        spec["predictions"] = _predictions(given.predictions, given.models)
+    return spec, dict(load.assignment(text) for text in given.set)
 
 
 def customization(text: str, names: dict[str, Any]) -> dict[str, Any]:

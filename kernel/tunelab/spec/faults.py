@@ -23,9 +23,17 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
 
     Of a union, the branch whose keys fit best is told of; places in lists count from 1.
     """
-    faults = error.errors(include_url=False)
-    first = _of_the_likeliest_branch(faults)
+    return fault(error, model)[1]
+
+
+def fault(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Return the key that the first fault is of, with dots, and the sentence; as `sentence` does."""
+    first = _of_the_likeliest_branch(error.errors(include_url=False))
     path, holder = _walk(first["loc"], model)
+    return ".".join(path), _said(first, path, holder)
+
+
+def _said(first: Any, path: list[str], holder: type[BaseModel] | None) -> str:
     where = ".".join(path)
     last = path[-1] if path else ""
     if first["type"] == "extra_forbidden":

@@ -173,20 +173,35 @@ def evaluate(data: dict[str, Any]) -> EvaluateSpec:
     SpecError
         For an unknown key, a missing one, or a value that cannot be; one line, the first fault.
     """
-    data = {key: value for key, value in data.items() if value is not None}
+    data = _with_method(data)
+    if found := evaluate_faults(data):
+        raise SpecError(found[0].message)
+    return EvaluateSpec.model_validate(data)
+
+
+def evaluate_faults(data: dict[str, Any]) -> list[Fault]:
+    """Return what is wrong with a mapping as an evaluate spec: nothing, or the first fault, as `evaluate` raises it."""
+    data = _with_method(data)
     given = [key for key in ("judge", "scorer", "benchmark") if data.get(key)]
     if "method" not in data:
-        if len(given) != 1:
-            has = f"{listing(given)} at once" if given else "none of them"
-            raise SpecError(f"An evaluation takes a judge, a scorer or a benchmark, and has {has}.")
-        data["method"] = given[0]
+        has = f"{listing(given)} at once" if given else "none of them"
+        return [Fault("method", f"An evaluation takes a judge, a scorer or a benchmark, and has {has}.")]
     if data["method"] not in EVALUATION_METHODS:
         hint = did_you_mean(str(data["method"]), EVALUATION_METHODS)
-        raise SpecError(f"Unknown method '{data['method']}'.{hint} There are {listing(EVALUATION_METHODS)}.")
+        said = f"Unknown method '{data['method']}'.{hint} There are {listing(EVALUATION_METHODS)}."
+        return [Fault("method", said)]
     try:
-        return EvaluateSpec.model_validate(data)
+        EvaluateSpec.model_validate(data)
     except ValidationError as error:
-        raise SpecError(faults.sentence(error, EvaluateSpec)) from error
+        return [Fault(*faults.fault(error, EvaluateSpec))]
+    return []
+
+
+def _with_method(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping without what is null, with the method that what is given belongs to."""
+    data = {key: value for key, value in data.items() if value is not None}
+    given = [key for key in ("judge", "scorer", "benchmark") if data.get(key)]
+    return data if "method" in data or len(given) != 1 else data | {"method": given[0]}
 
 
 def _fault(first: Any) -> Fault:

@@ -1,12 +1,9 @@
-/** The foot of the customize form, always in view: what the job takes, what is still to be mended, and the buttons. */
-import { useState } from 'react';
-
-import { CopyButton } from './Actions';
+/** The foot of the customize form: what the job takes; and what a check measured. */
 import type { CustomizeTraits, Estimate, PlanFacts } from './customize';
 import { formatBytes, formatDuration, formatNumber, plainText } from './format';
+import { FormFoot } from './FormFoot';
 import { trans } from './i18n';
 import { useTrait, type Model } from './model';
-import { useShell } from './shell';
 
 interface CustomizeFootProps {
   readonly model: Model<CustomizeTraits>;
@@ -17,59 +14,18 @@ interface CustomizeFootProps {
 
 /** The foot. */
 export function CustomizeFoot({ model, isWaiting, onCheck }: CustomizeFootProps) {
-  const faults = useTrait(model, 'faults');
   const estimate = useTrait(model, 'estimate');
-  const cell = useTrait(model, 'cell');
-  const checking = useTrait(model, 'checking');
-  const submitting = useTrait(model, 'submitting');
-  const refused = useTrait(model, 'refused');
-  const shell = useShell();
-  const [notice, setNotice] = useState('');
-  const isBusy = checking || submitting;
-  const doing = checking
-    ? trans.__('Checking: every row is read and two steps are measured…')
-    : submitting
-      ? trans.__('Starting the job…')
-      : '';
-  const toMend = trans._n('%1 thing to mend', '%1 things to mend', faults.length);
   return (
-    <footer className="tunelab-create-foot tunelab-customize-foot" aria-busy={isWaiting || isBusy}>
-      {(refused ?? notice) && (
-        <p className="tunelab-block" data-tone="bad" role="alert">
-          {plainText(refused ?? notice)}
-        </p>
-      )}
-      <p className="tunelab-subject" aria-live="polite" title={basisOf(estimate)}>
-        {doing || (faults.length > 0 ? toMend : estimateText(estimate).join(' · '))}
-      </p>
-      <div className="tunelab-actions">
-        <button
-          type="button"
-          disabled={isBusy}
-          title={trans.__('Reads every row, measures time and memory, starts nothing')}
-          onClick={onCheck}
-        >
-          {trans.__('Check')}
-        </button>
-        <CopyButton text={cell} label={trans.__('Copy as cell')} />
-        {shell && (
-          <button
-            type="button"
-            onClick={() => {
-              setNotice('');
-              void shell.insertCell(cell).then(reason => {
-                setNotice(reason ?? '');
-              });
-            }}
-          >
-            {trans.__('Put into notebook')}
-          </button>
-        )}
-        <button type="submit" className="tunelab-primary" disabled={isBusy}>
-          {trans.__('Customize')}
-        </button>
-      </div>
-    </footer>
+    <FormFoot
+      model={model}
+      isWaiting={isWaiting}
+      takes={estimateText(estimate).join(' · ')}
+      basis={basisOf(estimate)}
+      checks={trans.__('Checking: every row is read and two steps are measured…')}
+      checkHint={trans.__('Reads every row, measures time and memory, starts nothing')}
+      submit={trans.__('Customize')}
+      onCheck={onCheck}
+    />
   );
 }
 

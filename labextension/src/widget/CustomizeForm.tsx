@@ -1,5 +1,5 @@
 /** The form of a customization, made from the spec's JSON schema; the kernel says what is wrong and what it takes. */
-import { useEffect, useRef, useState } from 'react';
+import { useRef, useState } from 'react';
 
 import {
   schemaAt,
@@ -7,24 +7,20 @@ import {
   withValue,
   written,
   type CustomizeTraits,
-  type DatasetChoice,
   type FieldSchema,
   type FormGroup,
   type Json,
-  type ModelChoice,
   type SpecData
 } from './customize';
 import { CustomizeFoot, PlanReport } from './CustomizeFoot';
-import { count, techniqueName } from './datasets';
-import { formatNumber, plainText } from './format';
+import { techniqueName } from './datasets';
 import { trans } from './i18n';
 import { useTrait, type Model } from './model';
+import { datasetSuggestions, Group, modelSuggestion, Others } from './FormParts';
 import { RewardFields } from './RewardFields';
 import { useShell } from './shell';
-import { nameOf, SpecField, type Suggestion } from './SpecField';
-
-/** So long nothing is typed before the kernel is asked. */
-const PAUSE_MS = 150;
+import { nameOf, SpecField } from './SpecField';
+import { useAsked } from './useAsked';
 
 interface CustomizeFormProps {
   readonly model: Model<CustomizeTraits>;
@@ -192,105 +188,6 @@ export function CustomizeForm({ model, data, isKept, onData }: CustomizeFormProp
   );
 }
 
-/** Asks the kernel about what was typed, once there is a pause; the latest wins. */
-function useAsked(model: Model<CustomizeTraits>, data: SpecData, isKept: boolean) {
-  const answered = useTrait(model, 'turn');
-  const [turn, setTurn] = useState(0);
-  const last = useRef({ turn: 0, data, timer: 0 });
-  const ask = (next: SpecData, pause: number) => {
-    const mine = ++last.current.turn;
-    window.clearTimeout(last.current.timer);
-    last.current.data = next;
-    last.current.timer = window.setTimeout(() => {
-      model.send({ type: 'change', data: next, turn: mine });
-    }, pause);
-    setTurn(mine);
-  };
-  useEffect(() => {
-    const { current } = last;
-    if (isKept) {
-      current.turn++;
-      setTurn(current.turn);
-      model.send({ type: 'change', data: current.data, turn: current.turn });
-    }
-    return () => {
-      window.clearTimeout(current.timer);
-    };
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- once a model: a kernel that was restarted is told the draft
-  }, [model]);
-  return {
-    isWaiting: answered < turn,
-    change: (next: SpecData) => {
-      ask(next, PAUSE_MS);
-    },
-    /** What there is to choose from may have changed. */
-    look: () => {
-      ask(last.current.data, 0);
-    }
-  };
-}
-
-interface GroupProps {
-  readonly group: FormGroup;
-  /** How many of its fields were set. */
-  readonly said: number;
-  readonly hasFault: boolean;
-  /** What is searched for, where one can. */
-  readonly search: string | null;
-  readonly onSearch: (text: string) => void;
-  readonly children: React.ReactNode;
-}
-
-/** Fields that belong together; what is seldom needed is folded. */
-function Group({ group: { name }, said, hasFault, search, onSearch, children }: GroupProps) {
-  if (name === 'main' || name === 'reward' || name === 'settings') {
-    return (
-      <section className="tunelab-form-group" aria-label={groupName(name)}>
-        {name !== 'main' && <h4>{groupName(name)}</h4>}
-        <div className="tunelab-form-fields">{children}</div>
-      </section>
-    );
-  }
-  return (
-    <details className="tunelab-form-group" {...(hasFault ? { open: true } : {})}>
-      <summary>
-        {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
-      </summary>
-      {search !== null && (
-        <input
-          type="search"
-          className="tunelab-filter"
-          placeholder={trans.__('Find a setting')}
-          aria-label={trans.__('Find a setting')}
-          value={search}
-          onChange={event => {
-            onSearch(event.target.value);
-          }}
-          onKeyDown={event => {
-            // Not the form's Submit.
-            if (event.key === 'Enter') {
-              event.preventDefault();
-            }
-          }}
-        />
-      )}
-      <div className="tunelab-form-fields">{children}</div>
-    </details>
-  );
-}
-
-function groupName(name: string): string {
-  const names: Record<string, string> = {
-    main: trans.__('What and from what'),
-    reward: trans.__('Reward'),
-    settings: trans.__('Settings'),
-    adapter: trans.__('Adapter'),
-    advanced: trans.__('Advanced'),
-    compute: trans.__('Compute')
-  };
-  return names[name] ?? name;
-}
-
 interface TechniqueProps {
   readonly schema: FieldSchema;
   readonly value: Json | undefined;
@@ -322,36 +219,6 @@ function Technique({ schema, value, onValue }: TechniqueProps) {
   );
 }
 
-interface OthersProps {
-  readonly faults: CustomizeTraits['faults'];
-  readonly data: SpecData;
-  readonly onRemove: (path: string) => void;
-}
-
-/** What is wrong and has no field of its own: settings of another technique, or things that do not go together. */
-function Others({ faults, data, onRemove }: OthersProps) {
-  return (
-    <>
-      {faults.map(({ path, message }) => (
-        <div key={`${path} ${message}`} className="tunelab-block tunelab-other" data-tone="bad" role="alert">
-          <span>{plainText(message)}</span>
-          {path !== '' && valueAt(data, path) !== undefined && (
-            <button
-              type="button"
-              className="tunelab-plain"
-              onClick={() => {
-                onRemove(path);
-              }}
-            >
-              {trans.__('Remove')}
-            </button>
-          )}
-        </div>
-      ))}
-    </>
-  );
-}
-
 function isShown(path: string, paths: readonly string[]): boolean {
   return paths.includes(path) || (path.startsWith('reward') && paths.includes('reward'));
 }
@@ -362,19 +229,4 @@ function fits(path: string, schema: FieldSchema | null, search: string): boolean
     .toLowerCase()
     .split(/\s+/)
     .every(word => said.includes(word) || said.replaceAll('_', ' ').includes(word));
-}
-
-function modelSuggestion({ name, kind, here, params }: ModelChoice): Suggestion {
-  const size = params === undefined ? '' : trans.__('%1 parameters', formatNumber(params));
-  const where = kind === 'custom' ? trans.__('custom model') : here ? trans.__('here') : trans.__('to be downloaded');
-  return { value: name, label: [where, size].filter(Boolean).join(' · ') };
-}
-
-/** Those that were made for the technique before the others. */
-function datasetSuggestions(datasets: readonly DatasetChoice[], technique: string): readonly Suggestion[] {
-  const own = datasets.filter(each => each.technique === technique);
-  return [...own, ...datasets.filter(each => !own.includes(each))].map(({ name, technique: made, rows }) => ({
-    value: name,
-    label: [count(rows, 'row'), trans.__('for %1', techniqueName(made))].join(' · ')
-  }));
 }

@@ -13,12 +13,15 @@ interface RewardFieldsProps {
   readonly models: readonly Suggestion[];
   readonly faultAt: (path: string) => string | undefined;
   readonly onValue: (value: Json | undefined) => void;
+  /** Where it stands in the spec. */
+  readonly path?: string;
 }
 
 const FUNCTION: FieldSchema = { type: 'string' };
 
 /** The parts of the reward, one below the other. */
-export function RewardFields({ kinds, value, prompts, models, faultAt, onValue }: RewardFieldsProps) {
+export function RewardFields(props: RewardFieldsProps) {
+  const { kinds, value, prompts, models, faultAt, onValue, path: at = 'reward' } = props;
   const parts: readonly SpecData[] =
     value === undefined || value === null ? [] : [value].flat().map(part => asPart(part, kinds));
   const isList = Array.isArray(value);
@@ -26,21 +29,21 @@ export function RewardFields({ kinds, value, prompts, models, faultAt, onValue }
     const said = next.map(asSaid);
     onValue(said.length === 0 ? undefined : said.length === 1 ? said[0] : said);
   };
-  const fault = faultAt('reward');
+  const fault = faultAt(at);
   return (
     <div className="tunelab-reward">
       {parts.map((part, place) => (
         <Part
           key={place}
           part={part}
-          name={parts.length > 1 ? trans.__('Reward %1', place + 1) : trans.__('Reward')}
-          path={isList ? `reward.${place + 1}` : 'reward'}
+          name={partName(at, parts.length > 1 ? place + 1 : null)}
+          path={isList ? `${at}.${place + 1}` : at}
           {...{ kinds, prompts, models, faultAt }}
           onPart={changed => {
-            change(parts.map((other, at) => (at === place ? changed : other)));
+            change(parts.map((other, each) => (each === place ? changed : other)));
           }}
           onRemove={() => {
-            change(parts.filter((_, at) => at !== place));
+            change(parts.filter((_, each) => each !== place));
           }}
         />
       ))}
@@ -62,7 +65,7 @@ export function RewardFields({ kinds, value, prompts, models, faultAt, onValue }
   );
 }
 
-interface PartProps extends Omit<RewardFieldsProps, 'value' | 'onValue'> {
+interface PartProps extends Omit<RewardFieldsProps, 'value' | 'onValue' | 'path'> {
   readonly part: SpecData;
   readonly name: string;
   readonly path: string;
@@ -148,6 +151,13 @@ function Part({ part, name, path, kinds, prompts, models, faultAt, onPart, onRem
       )}
     </fieldset>
   );
+}
+
+function partName(path: string, place: number | null): string {
+  if (path === 'scorer') {
+    return place === null ? trans.__('Scorer') : trans.__('Scorer %1', place);
+  }
+  return place === null ? trans.__('Reward') : trans.__('Reward %1', place);
 }
 
 function rank(key: string): number {

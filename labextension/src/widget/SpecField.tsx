@@ -22,6 +22,8 @@ interface SpecFieldProps {
   /** What may be chosen; anything else can be typed. */
   readonly suggestions?: readonly Suggestion[];
   readonly placeholder?: string;
+  /** What it is called, where its path does not say so. */
+  readonly label?: string;
   readonly takesFocus?: boolean;
   readonly onValue: (value: Json | undefined) => void;
   /** Called as the field gets the focus. */
@@ -45,7 +47,7 @@ export function SpecField(props: SpecFieldProps) {
   return (
     <div className="tunelab-setting">
       <label className="tunelab-label" htmlFor={id}>
-        {nameOf(path)}
+        {props.label ?? nameOf(path)}
       </label>
       {choices ? (
         <select

@@ -1,0 +1,128 @@
+/** Parts that the forms share: groups of fields, faults that have no field, what can be chosen. */
+import {
+  valueAt,
+  type DatasetChoice,
+  type FormFault,
+  type FormGroup,
+  type ModelChoice,
+  type SpecData
+} from './customize';
+import { count, techniqueName } from './datasets';
+import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
+import type { Suggestion } from './SpecField';
+
+/** Groups that are not folded. */
+const OPEN = new Set(['main', 'reward', 'settings', 'judge', 'scorer', 'benchmark']);
+
+interface GroupProps {
+  readonly group: FormGroup;
+  /** How many of its fields were set. */
+  readonly said: number;
+  readonly hasFault: boolean;
+  /** What is searched for, where one can. */
+  readonly search: string | null;
+  readonly onSearch: (text: string) => void;
+  readonly children: React.ReactNode;
+}
+
+/** Fields that belong together; what is seldom needed is folded. */
+export function Group({ group: { name }, said, hasFault, search, onSearch, children }: GroupProps) {
+  if (OPEN.has(name)) {
+    return (
+      <section className="tunelab-form-group" aria-label={groupName(name)}>
+        {name !== 'main' && <h4>{groupName(name)}</h4>}
+        <div className="tunelab-form-fields">{children}</div>
+      </section>
+    );
+  }
+  return (
+    <details className="tunelab-form-group" {...(hasFault ? { open: true } : {})}>
+      <summary>
+        {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
+      </summary>
+      {search !== null && (
+        <input
+          type="search"
+          className="tunelab-filter"
+          placeholder={trans.__('Find a setting')}
+          aria-label={trans.__('Find a setting')}
+          value={search}
+          onChange={event => {
+            onSearch(event.target.value);
+          }}
+          onKeyDown={event => {
+            // Not the form's Submit.
+            if (event.key === 'Enter') {
+              event.preventDefault();
+            }
+          }}
+        />
+      )}
+      <div className="tunelab-form-fields">{children}</div>
+    </details>
+  );
+}
+
+function groupName(name: string): string {
+  const names: Record<string, string> = {
+    main: trans.__('What and from what'),
+    reward: trans.__('Reward'),
+    settings: trans.__('Settings'),
+    adapter: trans.__('Adapter'),
+    advanced: trans.__('Advanced'),
+    compute: trans.__('Compute'),
+    judge: trans.__('Judge'),
+    judging: trans.__('More of the judge'),
+    scorer: trans.__('Scorer'),
+    benchmark: trans.__('Benchmark'),
+    answers: trans.__('How answers are made')
+  };
+  return names[name] ?? name;
+}
+
+interface OthersProps {
+  readonly faults: readonly FormFault[];
+  readonly data: SpecData;
+  readonly onRemove: (path: string) => void;
+}
+
+/** What is wrong and has no field of its own: settings of another technique, or things that do not go together. */
+export function Others({ faults, data, onRemove }: OthersProps) {
+  return (
+    <>
+      {faults.map(({ path, message }) => (
+        <div key={`${path} ${message}`} className="tunelab-block tunelab-other" data-tone="bad" role="alert">
+          <span>{plainText(message)}</span>
+          {path !== '' && valueAt(data, path) !== undefined && (
+            <button
+              type="button"
+              className="tunelab-plain"
+              onClick={() => {
+                onRemove(path);
+              }}
+            >
+              {trans.__('Remove')}
+            </button>
+          )}
+        </div>
+      ))}
+    </>
+  );
+}
+
+/** A model with what there is to know before it is chosen. */
+export function modelSuggestion({ name, kind, here, params }: ModelChoice): Suggestion {
+  const size = params === undefined ? '' : trans.__('%1 parameters', formatNumber(params));
+  const where = kind === 'custom' ? trans.__('custom model') : here ? trans.__('here') : trans.__('to be downloaded');
+  return { value: name, label: [where, size].filter(Boolean).join(' · ') };
+}
+
+/** Those that were made for the technique before the others. */
+export function datasetSuggestions(datasets: readonly DatasetChoice[], technique: string): readonly Suggestion[] {
+  const own = datasets.filter(each => each.technique === technique);
+  return [...own, ...datasets.filter(each => !own.includes(each))].map(({ name, technique: made, rows }) => ({
+    value: name,
+    label: [count(rows, 'row'), trans.__('for %1', techniqueName(made))].join(' · ')
+  }));
+}
