@@ -1,4 +1,4 @@
-import { act, cleanup, fireEvent, render, screen, within } from '@testing-library/react';
+import { act, cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
@@ -181,8 +181,8 @@ describe('the list of models', () => {
       'chatty@22 versionsDPO · from smollm2-135m · 11:00warm 0.983 (+0.133)'
     ]);
     expect(rowsOf('Base models').map(text)).toEqual([
-      'smollm2-135min the workspace135M · 8,192 tokens · Apache-2.0LoRA from 1.7 GB · full from 2.4 GB',
-      'llama-3.3-70bto download, licence to accept70.6B · 8,192 tokens · Llama 3.3LoRA from 154 GB More than is free here'
+      'smollm2-135mhere135M · 8,192 tokens · Apache-2.0LoRA from 1.7 GB · full from 2.4 GB',
+      'llama-3.3-70bto download70.6B · 8,192 tokens · Llama 3.3 · to be acceptedLoRA from 154 GBMore memory than is free here'
     ]);
   });
 
@@ -302,6 +302,19 @@ describe('the page of a custom model', () => {
     expect(screen.getByText(/^The folder of its job .* is gone/)).toBeTruthy();
   });
 
+  test('reads the lineage once it is unfolded', async () => {
+    const { shell } = open();
+    const asked = () => shell.views.filter(view => !view.closed).map(view => view.asked);
+    expect(asked()).toEqual([{ view: 'model', model: 'chatty@2' }]);
+    fireEvent.click(screen.getByText('Lineage'));
+    await waitFor(() => {
+      expect(asked()).toEqual([
+        { view: 'model', model: 'chatty@2' },
+        { view: 'lineage', of: 'chatty@2' }
+      ]);
+    });
+  });
+
   test('says why there is none', () => {
     const { shell } = show(<ModelPage model="gone@1" />);
     shell.views
@@ -329,7 +342,9 @@ describe('the page of a base model', () => {
       expect(text(region)).toContain(fact);
     }
     const table = screen.getByRole('table', { name: 'Memory by technique' });
-    expect(within(table).getAllByRole('row').map(text).slice(1)).toEqual(['SFT1.7 to 6.0 GB24.0 to 52.0 GB too much']);
+    expect(within(table).getAllByRole('row').map(text).slice(1)).toEqual([
+      'SFT1.7–\u20606.0 GB24.0–\u206052.0 GB too much'
+    ]);
   });
 
   test('is customized and evaluated from there, and leads to what was made from it', () => {

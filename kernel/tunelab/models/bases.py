@@ -141,7 +141,7 @@ def _memory(shape: Shape, params: int | None, technique: str, adapter: str, numb
 
 def fits(needed: tuple[int, int] | None) -> bool | None:
     """Return whether there is memory for the least that is needed; None where that is not known."""
-    return None if needed is None else needed[0] < _free()
+    return None if needed is None else needed[0] < free()
 
 
 def _takes(needed: tuple[int, int] | None, available: float) -> str:
@@ -310,7 +310,8 @@ def _mtimes(*paths: Path) -> tuple[int, ...]:
     return tuple(of(path) for path in paths)
 
 
-def _free() -> float:
+def free() -> float:
+    """Return the bytes that are free, measured anew after some seconds."""
     now = time.monotonic()
     if now - _measured.get("time", float("-inf")) > _FREE_FOR_S:
         _measured.update(time=now, free=memory.free(fresh=True))
@@ -321,4 +322,4 @@ _guard = threading.Lock()
 _last: dict[str, Any] = {}
 _measured: dict[str, float] = {}
 
-__all__ = ["BaseModel", "BaseModels", "dtype", "find_base", "fits", "found", "stamp"]
+__all__ = ["BaseModel", "BaseModels", "dtype", "find_base", "fits", "found", "free", "stamp"]

@@ -96,11 +96,17 @@ def _read(folder: Path) -> Judged | None:
             folder=folder,
             models=tuple(str(model) for model in models),
             submitted=float(facts["submitted_ns"]) / 1e9,
-            dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or ""),
+            dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or _tasks(given)),
             method=str(given.get("method") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _tasks(given: dict[str, Any]) -> str:
+    """Return the tasks of a benchmark, which has no dataset."""
+    tasks = (given.get("benchmark") or {}).get("tasks") or []
+    return ", ".join(str(task) for task in tasks)
 
 
 _notes: dict[str, JobNotes] = {}

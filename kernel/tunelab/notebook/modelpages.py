@@ -11,7 +11,6 @@ import yaml
 
 from tunelab import recipes, workspace
 from tunelab.errors import ModelError, did_you_mean
-from tunelab.jobs import memory
 from tunelab.jobs.folder import JobFolder, disk_bytes
 from tunelab.models import bases, size
 from tunelab.models.catalog import Shape
@@ -189,7 +188,7 @@ class BasePage(_Page):
             "folder": str(base.folder) if base.folder else None,
             "disk_bytes": _disk(base.folder) if base.folder and base.here != "package" else None,
             "dtype": bases.dtype(),
-            "free": memory.free(fresh=True),
+            "free": bases.free(),
             "estimates": [_estimate(base, technique) for technique in base.techniques] if base.shape else [],
             "shape": _shape(base.shape),
             "made": [_made(one) for one in sorted(made, key=lambda one: one.created, reverse=True)],

@@ -3,6 +3,7 @@ import { CopyButton } from './Actions';
 import { techniqueName } from './datasets';
 import { formatBytes, formatNumber, plainText } from './format';
 import { trans } from './i18n';
+import { LineageSection } from './LineageView';
 import { useTrait, type Model } from './model';
 import { FactList, MadeList, Section } from './ModelParts';
 import { bytes, factsOf, whereText, type BasePageData, type Need } from './models';
@@ -82,6 +83,7 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
             <p className="tunelab-subject">{trans.__('Nothing yet. Customize… makes the first.')}</p>
           )}
         </Section>
+        {page.made.length > 0 && <LineageSection of={page.name} />}
       </section>
     </div>
   );
@@ -115,21 +117,34 @@ function Facts({ page }: { readonly page: BasePageData }) {
 function Estimates({ page }: { readonly page: BasePageData }) {
   return (
     <Section name={trans.__('Memory on this machine')}>
-      <table className="tunelab-model-table" aria-label={trans.__('Memory by technique')}>
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Technique')}</th>
-            <th scope="col">{trans.__('LoRA')}</th>
-            <th scope="col">{trans.__('All weights')}</th>
+      <table
+        role="table"
+        className="tunelab-model-table tunelab-model-settings"
+        aria-label={trans.__('Memory by technique')}
+      >
+        <thead role="rowgroup">
+          <tr role="row">
+            <th role="columnheader" scope="col">
+              {trans.__('Technique')}
+            </th>
+            <th role="columnheader" scope="col">
+              {trans.__('LoRA')}
+            </th>
+            <th role="columnheader" scope="col">
+              {trans.__('Full')}
+            </th>
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {page.estimates.map(({ technique, lora, full, batch_rows, max_length }) => (
             <tr
+              role="row"
               key={technique}
               title={trans.__('%1 rows of %2 tokens at a time', batch_rows, formatNumber(max_length))}
             >
-              <th scope="row">{techniqueName(technique)}</th>
+              <th role="rowheader" scope="row">
+                {techniqueName(technique)}
+              </th>
               <Range need={lora} />
               <Range need={full} />
             </tr>
@@ -149,11 +164,12 @@ function Estimates({ page }: { readonly page: BasePageData }) {
 
 function Range({ need }: { readonly need: Need | null }) {
   if (!need) {
-    return <td>—</td>;
+    return <td role="cell">—</td>;
   }
   return (
-    <td data-fits={need.fits}>
-      {trans.__('%1 to %2', bytes(need.least).replace(/ GB$/, ''), bytes(need.most))}
+    <td role="cell" data-fits={need.fits}>
+      {/* A word joiner: no line ends within the figures. */}
+      {`${bytes(need.least).replace(/ GB$/, '')}–\u2060${bytes(need.most)}`}
       {!need.fits && <span className="tunelab-models-short"> {trans.__('too much')}</span>}
     </td>
   );

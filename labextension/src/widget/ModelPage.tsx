@@ -1,5 +1,5 @@
 /** One version of a custom model: what it is, how it came to be, how it was judged, and what can be done with it. */
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 
 import { CopyButton, NoticeBlock, type Notice } from './Actions';
 import { Charts } from './Charts';
@@ -8,12 +8,16 @@ import { formatDate, techniqueName } from './datasets';
 import { formatBytes, plainText } from './format';
 import { trans } from './i18n';
 import { LogTail } from './JobView';
+import { LineageSection } from './LineageView';
 import { useTrait, type JobTraits, type Model } from './model';
 import { Evaluations, FactList, MadeList, PageLink, Section, Settings } from './ModelParts';
 import type { ModelPageData } from './models';
 import { useNavigation } from './route';
 import { useShell, type Shell } from './shell';
 import { useOpened } from './useOpened';
+
+/** From this width on there is room for the lineage, in pixels. */
+const WIDE_PX = 560;
 
 interface Traits {
   page: ModelPageData;
@@ -35,8 +39,14 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
   const page = useTrait(model, 'page');
   const shell = useShell();
   const [notice, setNotice] = useState<Notice | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const [isWide, setWide] = useState<boolean | null>(null);
+  useEffect(() => {
+    // As it opens: what the reader folds or unfolds later stays so.
+    setWide((frame.current?.offsetWidth ?? 0) >= WIDE_PX);
+  }, []);
   return (
-    <div className="tunelab">
+    <div className="tunelab" ref={frame}>
       <section
         className="tunelab-card tunelab-model-card"
         role="region"
@@ -84,6 +94,7 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
             <MadeList made={page.derived} name={trans.__('Made from %1', plainText(page.model))} />
           </Section>
         )}
+        {isWide !== null && <LineageSection key={page.model} of={page.model} isOpen={isWide} />}
         {page.settings.length > 0 && <Settings settings={page.settings} />}
       </section>
     </div>

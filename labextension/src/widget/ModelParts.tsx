@@ -51,26 +51,38 @@ export function PageLink({ route, children }: { readonly route: Route; readonly 
   );
 }
 
+// Tables name their roles, since in a narrow panel their rows are laid out as grids, which would take the roles away.
+
 /** The resolved spec, folded: what was given, and where each default is from. */
 export function Settings({ settings }: { readonly settings: readonly Setting[] }) {
   return (
     <details className="tunelab-model-fold">
       <summary>{trans.__('Settings')}</summary>
       <div className="tunelab-model-scroll" tabIndex={0} role="group" aria-label={trans.__('Settings')}>
-        <table className="tunelab-model-table" aria-label={trans.__('Settings')}>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Setting')}</th>
-              <th scope="col">{trans.__('Value')}</th>
-              <th scope="col">{trans.__('From')}</th>
+        <table role="table" className="tunelab-model-table tunelab-model-settings" aria-label={trans.__('Settings')}>
+          <thead role="rowgroup">
+            <tr role="row">
+              <th role="columnheader" scope="col">
+                {trans.__('Setting')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('Value')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('From')}
+              </th>
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {settings.map(({ key, value, given, source }) => (
-              <tr key={key}>
-                <th scope="row">{plainText(key)}</th>
-                <td>{valueText(value)}</td>
-                <td className="tunelab-subject">{given ? trans.__('the spec') : plainText(source ?? '')}</td>
+              <tr role="row" key={key}>
+                <th role="rowheader" scope="row">
+                  {plainText(key)}
+                </th>
+                <td role="cell">{valueText(value)}</td>
+                <td role="cell" className="tunelab-subject">
+                  {given ? trans.__('the spec') : plainText(source ?? '')}
+                </td>
               </tr>
             ))}
           </tbody>
@@ -111,17 +123,31 @@ function Evaluation({ one, model }: { readonly one: Judged; readonly model: stri
         </span>
       </p>
       {one.rows.length > 0 ? (
-        <table className="tunelab-model-table tunelab-model-scores" aria-label={trans.__('Results of %1', one.job)}>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Metric')}</th>
-              <th scope="col">{trans.__('Mean')}</th>
-              <th scope="col">{trans.__('Improved')}</th>
-              <th scope="col">{trans.__('Equal')}</th>
-              <th scope="col">{trans.__('Degraded')}</th>
+        <table
+          role="table"
+          className="tunelab-model-table tunelab-model-scores"
+          aria-label={trans.__('Results of %1', one.job)}
+        >
+          <thead role="rowgroup">
+            <tr role="row">
+              <th role="columnheader" scope="col">
+                {trans.__('Metric')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('Mean')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('Improved')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('Equal')}
+              </th>
+              <th role="columnheader" scope="col">
+                {trans.__('Degraded')}
+              </th>
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {one.rows.map(row => (
               <Score key={`${row.model} ${row.metric}`} row={row} model={model} />
             ))}
@@ -137,18 +163,22 @@ function Evaluation({ one, model }: { readonly one: Judged; readonly model: stri
 function Score({ row, model }: { readonly row: JudgedRow; readonly model: string }) {
   const step = row.model === model ? '' : row.model.slice(row.model.lastIndexOf(':') + 1);
   return (
-    <tr title={row.verdict ? plainText(row.verdict) : undefined}>
-      <th scope="row">
+    <tr role="row" title={row.verdict ? plainText(row.verdict) : undefined}>
+      <th role="rowheader" scope="row">
         {plainText(row.metric)}
         {step && <span className="tunelab-subject"> {plainText(step)}</span>}
       </th>
-      <td>
+      <td role="cell">
         {formatNumber(row.mean)}
         {row.difference !== null && <span className="tunelab-subject"> {signed(row.difference)}</span>}
       </td>
-      <td data-share="improved">{percent(row.improved)}</td>
-      <td>{percent(row.equal)}</td>
-      <td data-share="degraded">{percent(row.degraded)}</td>
+      <td role="cell" data-share="improved">
+        {percent(row.improved)}
+      </td>
+      <td role="cell">{percent(row.equal)}</td>
+      <td role="cell" data-share="degraded">
+        {percent(row.degraded)}
+      </td>
     </tr>
   );
 }

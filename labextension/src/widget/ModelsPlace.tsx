@@ -1,4 +1,6 @@
 /** The models' place: custom models, the newest first, and base models to make them from. */
+import { Fragment } from 'react';
+
 import { formatDay, techniqueName } from './datasets';
 import { plainText } from './format';
 import { trans } from './i18n';
@@ -6,7 +8,7 @@ import { useTrait, type Model } from './model';
 import {
   chosen,
   factsOf,
-  memoryText,
+  memoryOf,
   scoreText,
   whereText,
   type BaseRow,
@@ -138,7 +140,8 @@ function CustomItem({ row }: { readonly row: CustomRow }) {
 
 function BaseItem({ row }: { readonly row: BaseRow }) {
   const navigation = useNavigation();
-  const memory = memoryText(row);
+  const memory = memoryOf(row);
+  const licence = row.gated && row.here === '' ? [trans.__('to be accepted')] : [];
   const fits = row.memory.lora?.fits ?? true;
   return (
     <button
@@ -154,22 +157,28 @@ function BaseItem({ row }: { readonly row: BaseRow }) {
       <span className="tunelab-row-text">
         <span className="tunelab-row-head">
           <b title={row.hub_id ?? row.name}>{plainText(row.name)}</b>
-          <span className="tunelab-subject tunelab-models-where">{whereText(row)}</span>
-        </span>
-        <Line parts={factsOf(row)} />
-        {memory && (
-          <span className="tunelab-subject">
-            {memory}
-            {!fits && <span className="tunelab-models-short"> {trans.__('More than is free here')}</span>}
+          <span className="tunelab-subject tunelab-models-where" title={whereText(row)}>
+            {row.here ? trans.__('here') : trans.__('to download')}
           </span>
-        )}
+        </span>
+        <Line parts={[...factsOf(row), ...licence]} />
+        {memory.length > 0 && <Line parts={memory} />}
+        {!fits && <span className="tunelab-models-short">{trans.__('More memory than is free here')}</span>}
       </span>
     </button>
   );
 }
 
-/** Parts as one text that wraps between them and not within. */
+/** Parts that wrap between them and not within. */
 function Line({ parts }: { readonly parts: readonly string[] }) {
-  const text = parts.map(part => plainText(part).replace(/ /g, '\u00a0')).join('\u00a0· ');
-  return <span className="tunelab-subject">{text}</span>;
+  return (
+    <span className="tunelab-subject">
+      {parts.map((part, place) => (
+        <Fragment key={place}>
+          {place > 0 && ' · '}
+          <span className="tunelab-models-part">{plainText(part)}</span>
+        </Fragment>
+      ))}
+    </span>
+  );
 }

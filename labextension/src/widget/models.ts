@@ -194,19 +194,18 @@ export function percent(share: number | null): string {
   return share === null ? '—' : `${Math.round(100 * share)}%`;
 }
 
-/** What there is to know of a base model at a glance: `135M · 8,192 tokens · Apache-2.0`. */
+/** What there is to know of a base model at a glance: `135M`, `8,192 tokens`, `Apache-2.0`. */
 export function factsOf(row: BaseRow): readonly string[] {
   const context = row.context === null ? [] : [trans.__('%1 tokens', formatNumber(row.context))];
   return [...(row.size ? [row.size] : []), ...context, ...(row.licence ? [plainText(row.licence)] : [])];
 }
 
-/** `LoRA from 1.7 GB · full from 2.4 GB`, or nothing where it is not known. */
-export function memoryText({ memory: { lora, full } }: BaseRow): string {
-  const parts = [
+/** `LoRA from 1.7 GB`, `full from 2.4 GB`; nothing where it is not known. */
+export function memoryOf({ memory: { lora, full } }: BaseRow): readonly string[] {
+  return [
     ...(lora ? [trans.__('LoRA from %1', bytes(lora.least))] : []),
     ...(full ? [trans.__('full from %1', bytes(full.least))] : [])
   ];
-  return parts.join(' · ');
 }
 
 /** Bytes as memory is told: `1.7 GB`. */
