@@ -230,7 +230,7 @@ COMPLETED = {
         {"data", "name", "eval-data", "set", "fit", "wait", "dry-run", "reward", "feedback", "base-url"},
     ),
     "option on a cell's first line": ("%%customize dpo --dr", {"y-run"}),
-    "model of the catalog": ("%customize dpo --model smol", {"lm2-135m"}),
+    "model of the catalog": ("%customize dpo --model smollm2-13", {"5m"}),
     "custom model": ("%customize dpo --model cha", {"tty", "tty@1", "tty@2"}),
     "model folder": ("%customize dpo --model ./mod", {"els/"}),
     "registered dataset": ("%customize dpo --data hum", {"an-like", "an-like@1"}),
@@ -244,14 +244,20 @@ COMPLETED = {
     "hyperparameter": ("%customize dpo --set learning_r", {"ate="}),
     "hyperparameter of dpo": ("%customize dpo --set bet", {"a="}),
     "hyperparameter of no sft": ("%customize sft --set bet", set()),
-    "key of a section": ("%customize dpo --set adapter.", {"type=", "r=", "alpha=", "dropout=", "target_modules="}),
+    "key of a section": (
+        "%customize dpo --set adapter.",
+        {"type=", "r=", "alpha=", "dropout=", "target_modules=", "carry="},
+    ),
+    "checkpoint": ("%customize dpo --model chatty@2:", {"step-4", "step-8"}),
+    "checkpoint in a cell": ("%%customize\nmodel: chatty@1:step-", {"4", "8"}),
+    "checkpoint to evaluate": ("%evaluate smollm2-135m chatty@2:st", {"ep-4", "ep-8"}),
     "choice of a hyperparameter": ("%customize dpo --set lr_scheduler_type=lin", {"ear"}),
     "choice of a key": ("%customize dpo --set adapter.type=", {"lora", "full"}),
     "truth": ("%customize dpo --set gradient_checkpointing=t", {"rue"}),
     "key": ("%%customize\ntech", {"nique: "}),
     "section": ("%%customize\nadap", {"ter:"}),
     "technique in a cell": ("%%customize\ntechnique: ", {"sft", "dpo", "rlvr", "rlaif"}),
-    "model in a cell": ("%%customize\nmodel: smol", {"lm2-135m"}),
+    "model in a cell": ("%%customize\nmodel: smollm2-13", {"5m"}),
     "dataset in a cell": ("%%customize\ndataset: hum", {"an-like", "an-like@1"}),
     "DataFrame in a cell": ("%%customize\ndataset: fra", {"me"}),
     "file in a cell": ("%%customize\ndataset: ./pai", {"rs.jsonl"}),
@@ -266,7 +272,7 @@ COMPLETED = {
     "section's choice in braces": ("%%customize\nadapter: {type: f", {"ull"}),
     "key after a section": ("%%customize\nadapter:\n  r: 8\nke", {"ep: "}),
     "reward in a list": ("%%customize\nreward:\n  - leng", {"th"}),
-    "baseline": ("%evaluate smol", {"lm2-135m"}),
+    "baseline": ("%evaluate smollm2-13", {"5m"}),
     "second model": ("%evaluate smollm2-135m cha", {"tty", "tty@1", "tty@2"}),
     "evaluation, assigned": ("job = %evaluate chatty --jud", {"ge"}),
     "evaluation's options not given yet": (
@@ -276,7 +282,7 @@ COMPLETED = {
     ),
     "no model after options": ("%evaluate chatty --pairwise cha", set()),
     "evaluation's dataset": ("%evaluate chatty --data hum", {"an-like", "an-like@1"}),
-    "judge": ("%evaluate chatty --judge smol", {"lm2-135m"}),
+    "judge": ("%evaluate chatty --judge smollm2-13", {"5m"}),
     "built-in metric": ("%evaluate chatty --metric help", {"fulness"}),
     "metric of one's own": ("%evaluate chatty -m war", {"m", "m@1", "m@2"}),
     "scorer preset": ("%evaluate chatty --scorer reg", {"ex"}),
@@ -296,7 +302,7 @@ COMPLETED = {
     "endpoint's key": ("%%evaluate\nmodels:\n  - {name: big, base", {"_url: "}),
     "evaluation's dataset in a cell": ("%%evaluate\ndataset: fra", {"me"}),
     "judge's key": ("%%evaluate\njudge:\n  pair", {"wise: "}),
-    "judge's model": ("%%evaluate\njudge: {model: smol", {"lm2-135m"}),
+    "judge's model": ("%%evaluate\njudge: {model: smollm2-13", {"5m"}),
     "judge's choice": ("%%evaluate\njudge:\n  scoring: m", {"ode"}),
     "metrics in brackets": ("%%evaluate\njudge: {model: a, metrics: [helpfulness, coh", {"erence"}),
     "metrics in lines": ("%%evaluate\njudge:\n  model: a\n  metrics:\n    - coh", {"erence"}),
@@ -316,6 +322,9 @@ def test_completion(shell: InteractiveShell, workspace: Path, text: str, added: 
     for version in (1, 2):
         index.add(index.Entry("chatty", version, "job", "run", "m", "dpo", "d@1", "lora", "/nowhere", "2025-01-01"))
         prompts.add(prompts.Entry("warm", version, "instructions: …", "2025-01-01"), "metric")
+    for step in (4, 8):
+        (workspace / "jobs" / "job" / "checkpoints" / f"step-{step}").mkdir(parents=True)
+        (workspace / "jobs" / "job" / "checkpoints" / f"step-{step}" / ".complete").touch()
     Path("models").mkdir()
     Path("models/deep.parquet").touch()
     Path("pairs.txt").touch()

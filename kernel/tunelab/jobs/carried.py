@@ -9,7 +9,7 @@ from tunelab.errors import ModelError, SpecError
 from tunelab.jobs import machine
 from tunelab.models.find import ModelRef
 from tunelab.spec import CustomizeSpec
-from tunelab.spec.customize import Adapter
+from tunelab.spec.customize import MAX_RANK, Adapter
 
 #: What of PEFT's config makes an adapter more than the update of some layers, which alone can be joined to another.
 _NOT_JOINED = {"use_dora": "DoRA", "modules_to_save": "whole modules", "lora_bias": "a bias"}
@@ -51,7 +51,9 @@ def adapter(spec: CustomizeSpec, model: ModelRef, recipe: dict[str, Any]) -> Ada
             raise ModelError(
                 f"The adapter of {spec.model} has {other}: no other can be joined to it. Use adapter.carry: further."
             )
-        return spec.adapter.model_validate(recipe | given)
+        new = spec.adapter.model_validate(recipe | given)
+        _fits_beside(has, new, spec.model)
+        return new
     values = {
         "r": has["r"],
         "alpha": int(has["lora_alpha"]),
@@ -77,6 +79,19 @@ def dtype(adapter: Adapter, device: str) -> str | None:
     Merged in bfloat16, which has eight bits, most of a small update would be rounded away: on a CPU it is float32.
     """
     return "float32" if adapter.carry == "merge" and device == "cpu" else machine.dtype(device)
+
+
+def _fits_beside(has: dict[str, Any], new: Adapter, name: str) -> None:
+    """Refuse a rank that, with the other adapter's, no adapter may have: the two could not be trained further."""
+    before = max([has["r"], *(has.get("rank_pattern") or {}).values()])
+    both = before + (new.r or 0)
+    if both > MAX_RANK:
+        room = MAX_RANK - before
+        what = f"an r of {room} or less" if room > 0 else "carry: further"
+        raise SpecError(
+            f"adapter.r is {new.r}, and the adapter of {name} has {before}: joined they have {both}, and an adapter "
+            f"has {MAX_RANK} at most. Use {what}."
+        )
 
 
 def _modules(value: Any) -> Any:

@@ -22,8 +22,6 @@ from tunelab.jobs.locks import Held, is_held, try_hold
 
 #: The file in a checkpoint's folder that says that all of it is on the disk.
 COMPLETE = ".complete"
-#: The folder in a checkpoint with the model that it stands for, where its own adapter is only a part of that.
-WHOLE = "whole"
 #: The folder beside the checkpoints in which one is written.
 UNFINISHED = ".writing"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-\d{8}-\d{6}-[0-9a-f]{4}")

@@ -311,10 +311,15 @@ class Jobs(Sequence[Job]):
                 raise JobError(
                     f"{job_id} holds the only files of {entry.label}; it stays while that model is registered."
                 )
-            base, is_checkpoint, _ = entry.base.partition(":")
-            if is_checkpoint and (made := index.find(base)) is not None and made.job == job_id:
+            if entry.adapter == "lora" and _is_checkpoint_of(entry.base, job_id):
                 raise JobError(
                     f"{job_id} holds the checkpoint that {entry.label} sits on; it stays while that one is registered."
+                )
+        for other in every():
+            # What has ended has all in files of its own.
+            if _loads_checkpoint_of(other, job_id) and not other.read().has_ended:
+                raise JobError(
+                    f"{job_id} holds the checkpoint that {other.id} begins from; it stays until that job has ended."
                 )
         shutil.rmtree(job.folder.path)
         self._jobs = [other for other in self._jobs if other.id != job_id]
@@ -340,6 +345,29 @@ class Jobs(Sequence[Job]):
         if not self._jobs:
             return "No jobs yet. %customize or tl.customize(…) starts one."
         return "\n".join(f"{row['job']}  {row['technique']}  {row['model']}  {row['state']}" for row in self.rows())
+
+
+def _loads_checkpoint_of(other: Job, job_id: str) -> bool:
+    """Tell whether a job begins from a checkpoint in another's folder."""
+    try:
+        # The text tells of nearly all, and at once.
+        if ":step-" not in other.folder.spec_file.read_text(encoding="utf-8"):
+            return False
+        spec = other.spec
+    except FileNotFoundError:
+        # It was removed by another process at this moment.
+        return False
+    names = spec["models"] if spec["kind"] == "evaluate" else [spec["model"]]
+    return any(_is_checkpoint_of(name, job_id) for name in names if isinstance(name, str))
+
+
+def _is_checkpoint_of(name: str, job_id: str) -> bool:
+    """Tell whether a model's name is that of a checkpoint in a job's folder."""
+    from tunelab.registry import index
+
+    label, is_checkpoint, _ = name.partition(":step-")
+    made = index.find(label) if is_checkpoint else None
+    return made is not None and made.job == job_id
 
 
 def _models(spec: dict[str, Any]) -> str:

@@ -22,6 +22,8 @@ from tunelab.models.catalog import CatalogEntry
 from tunelab.registry import index
 
 CATALOG = catalog.entries()
+#: The folder in a checkpoint with the model that it stands for, where its own adapter is only a part of that.
+WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def _checkpoint(name: str) -> ModelRef | None:
         raise ModelError(f"The job of '{entry.label}' has no checkpoint step-{step}{has}.")
     folder = workspace.current().jobs / entry.job / "checkpoints" / f"step-{int(step)}"
     # Beside a merged adapter it holds only its own; the two as one are within.
-    whole = folder / "whole"
+    whole = folder / WHOLE
     return _custom(replace(entry, path=str(whole if whole.is_dir() else folder)), f"{entry.label}:step-{int(step)}")
 
 

@@ -36,7 +36,7 @@ class TunelabMagics(Magics):
     @needs_local_scope
     @magic_arguments("%customize")
     @argument("technique", nargs="?", help=f"{' or '.join(TECHNIQUES)}; may stand in the YAML body instead")
-    @argument("--model", "-m", help="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
+    @argument("--model", "-m", help="catalog name, hub id, local folder, or a custom model NAME[@VERSION[:step-N]]")
     @argument("--data", "-d", help="registered dataset NAME[@VERSION], file, hub id, or a DataFrame's variable name")
     @argument("--name", "-n", help="the custom model's name")
     @argument(

@@ -53,13 +53,15 @@ class _Strict(BaseModel):
 
 #: What of an adapter only LoRA has.
 LORA_ONLY = ("r", "alpha", "dropout", "target_modules", "carry")
+#: The largest rank of an adapter.
+MAX_RANK = 1024
 
 
 class Adapter(_Strict):
     """What is trained: a low-rank adapter (LoRA, Hu et al. 2021) beside frozen weights, or all weights."""
 
     type: Literal["lora", "full"] = Field("lora", description="lora: a small adapter; full: every weight")
-    r: int | None = Field(None, ge=1, le=1024, description="rank of the adapter's matrices")
+    r: int | None = Field(None, ge=1, le=MAX_RANK, description="rank of the adapter's matrices")
     alpha: int | None = Field(None, ge=1, le=4096, description="scale: the update is multiplied by alpha / r")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the adapter, in training only")
     target_modules: str | list[str] | None = Field(
@@ -127,7 +129,11 @@ class CustomizeSpec(_Strict):
 
     kind: Literal["customize"] = "customize"
     name: Name = Field(description="the custom model's name; each run that ends well adds a version NAME@N")
-    model: str = Field(min_length=1, description="catalog name, hub id, local folder, or a custom model NAME[@VERSION]")
+    model: str = Field(
+        min_length=1,
+        description="catalog name, hub id, local folder, or a custom model NAME[@VERSION], or a checkpoint of it "
+        "NAME@VERSION:step-N, to continue from",
+    )
     technique: Technique = Field(
         description="sft: learn answers; dpo: prefer one answer to another; rlvr: learn from a reward that a function "
         "computes; rlaif: from a reward that another model gives"

@@ -13,8 +13,9 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunelab.jobs.context import Context
-from tunelab.jobs.folder import COMPLETE, WHOLE, disk_bytes
+from tunelab.jobs.folder import COMPLETE, disk_bytes
 from tunelab.jobs.journal import read, standing
+from tunelab.models.find import WHOLE
 from tunelab.training import joined
 from tunelab.training.fast.forward import Work
 
@@ -259,6 +260,7 @@ class CheckpointCallback(TrainerCallback):
         if self.parent is not None:
             shutil.copytree(aside, aside / WHOLE, ignore=shutil.ignore_patterns(*NOT_THE_MODEL))
             joined.join(self.parent, aside, aside / WHOLE)
+            shutil.copy(self.context.folder.spec_file, aside / WHOLE / "tunelab.yaml")
         sync_tree(aside)
         # A checkpoint that is there stands for all that was said up to its step.
         self.context.journal.sync()

@@ -12,7 +12,7 @@ from transformers import PrinterCallback
 from tunelab.data import Dataset
 from tunelab.jobs import windows
 from tunelab.jobs.context import Context, Paused, Stopped
-from tunelab.jobs.folder import UNFINISHED, WHOLE
+from tunelab.jobs.folder import UNFINISHED
 from tunelab.models import find
 from tunelab.spec import CustomizeSpec
 from tunelab.training import fit, joined, reinforce, speed
@@ -104,7 +104,7 @@ def _train(context: Context, trainer: Any, checkpoint: Path | None, begin: int) 
         context.say(f"the model is the checkpoint of step {best}, the {which} ({keeper.figures[best]:.4f})")
         if keeper.was_better_before and keeper.before is not None:
             context.say(f"before the first step it was no worse ({keeper.before:.4f}): nothing was won", "warning")
-        chosen = folder.checkpoint(best) / WHOLE if parent is not None else folder.checkpoint(best)
+        chosen = folder.checkpoint(best) / find.WHOLE if parent is not None else folder.checkpoint(best)
         shutil.copytree(chosen, folder.adapter, ignore=shutil.ignore_patterns(*NOT_THE_MODEL))
     shutil.copy(folder.spec_file, folder.adapter / "tunelab.yaml")
     sync_tree(folder.adapter)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +69,6 @@ def join(before: Path, after: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
     (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
-
-
-def join_folder(before: Path, after: Path, target: Path) -> None:
-    """Write the joined adapter with what else `after` has, such as tokenizer and chat template."""
-    shutil.copytree(after, target, dirs_exist_ok=True)
-    join(before, after, target)
 
 
 def _rank(updates: dict[str, _Update], name: str) -> int:

@@ -114,6 +114,7 @@ def build(spec: CustomizeSpec, output_dir: Path, say: Callable[[str], None], fil
     say(f"tokenizing {len(train):,} rows" + (f" and {len(held):,} held out" if held is not None else ""))
     settings = arguments(spec, output_dir, has_held_out=held is not None)
     trainer = tokenized(spec, model, tokenizer, settings, train, held, peft_config=_new_adapter(spec, model))
+    _begin_alike(trainer, spec)
     trainer.warnings = masks.check(trainer, spec.dataset, spec.model)
     spec = settle.kernels(trainer, spec, say)
     spec = settle.checkpointing(trainer, spec, say)
@@ -149,6 +150,7 @@ def _reinforced(
     functions = [reinforce.stands_for(name) for name in rewards.part_names(parts)]
     adapter = _new_adapter(spec, model)
     trainer = tokenized(spec, model, tokenizer, settings, train, held, peft_config=adapter, reward_funcs=functions)
+    _begin_alike(trainer, spec)
     trainer.warnings = reinforce.check(trainer, spec)
     trainer.rows = reinforce.rows_of(spec)
     spec = settle.kernels(trainer, spec, say)
@@ -217,12 +219,28 @@ def tokenized(
     return trainer
 
 
+def _is_merged(spec: CustomizeSpec) -> bool:
+    """Tell whether the adapter of the model one goes on from is put into the weights before the training."""
+    return find.find(spec.model).base is not None and (spec.adapter.type == "full" or spec.adapter.carry == "merge")
+
+
+def _begin_alike(trainer: Any, spec: CustomizeSpec) -> None:
+    """Let a reference of weights of its own be what the policy begins as.
+
+    TRL reads them from the folder that the policy's config names, which knows nothing of an adapter that was merged.
+    """
+    own = getattr(trainer, "ref_model", None)
+    if own is not None and _is_merged(spec):
+        unwrap = trainer.accelerator.unwrap_model
+        unwrap(own).load_state_dict(unwrap(trainer.model).state_dict())
+
+
 def _refer(trainer: Dpo, spec: CustomizeSpec, say: Callable[[str], None]) -> None:
     """Let the reference's log-probabilities be computed once and kept, unless the reference is to change."""
     ref = find.find(spec.model)
     folders = [folder for folder in ((ref.base or ref).folder, ref.folder) if folder is not None]
     # Merged weights round otherwise than the adapter beside them.
-    way = (spec.compute.kernels or "") + (" merged" if spec.adapter.carry == "merge" else "")
+    way = (spec.compute.kernels or "") + (" merged" if _is_merged(spec) else "")
     who = identity(list(dict.fromkeys(folders)), base(trainer.model), way)
     trainer.use(References(who))
     if spec.hyperparameters.get("precompute_ref_log_probs"):
@@ -270,14 +288,13 @@ def policy(
         say("the model has no chat template: rows are used as plain text")
     if ref.base is None:
         return model, tokenizer
-    if spec.adapter.type == "full":
-        # Training all weights of an adapted model goes on from base and adapter merged.
+    if _is_merged(spec):
+        is_full = spec.adapter.type == "full"
+        then = "all of them are trained" if is_full else "a new one is trained beside it"
+        say(f"the adapter of {ref.name} is merged into the weights: {then}")
         merged = peft.PeftModel.from_pretrained(model, str(ref.folder)).merge_and_unload()
         # PEFT froze them for the adapter's sake.
-        return merged.requires_grad_(True), tokenizer
-    if spec.adapter.carry == "merge":
-        say(f"the adapter of {ref.name} is merged into the weights: a new one is trained beside it")
-        return peft.PeftModel.from_pretrained(model, str(ref.folder)).merge_and_unload(), tokenizer
+        return merged.requires_grad_(is_full), tokenizer
     say(f"going on from the adapter of {ref.name}: its rank and modules are kept")
     return peft.PeftModel.from_pretrained(model, str(ref.folder), is_trainable=True), tokenizer
 
