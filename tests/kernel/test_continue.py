@@ -86,7 +86,7 @@ def test_two_adapters_joined_do_what_one_after_the_other_did(
     joined.join(before, after, tmp_path / "both")
     wanted = _logits(tiny, before, after)
     assert not torch.allclose(wanted, _logits(tiny, after), atol=1e-2), "the first adapter says something"
-    torch.testing.assert_close(_logits(tiny, tmp_path / "both"), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(_logits(tiny, tmp_path / "both"), wanted, atol=1e-5, rtol=1e-5)
 
 
 def _spec(name: str, technique: str, model: str, **keys: Any) -> dict[str, Any]:
