@@ -17,11 +17,13 @@ from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.datasets import DatasetPage, dataset_list
 from tunelab.notebook.evaluateform import EvaluateForm
+from tunelab.notebook.functions import function_list
 from tunelab.notebook.lineage import LineagePage
 from tunelab.notebook.live import job_list, live
 from tunelab.notebook.metrics import metric_list
 from tunelab.notebook.modelpages import BasePage, ModelPage
 from tunelab.notebook.models import model_list
+from tunelab.notebook.prompts import prompt_list
 from tunelab.notebook.replay import ReplayPage
 from tunelab.notebook.widgets import answer_anywhere
 from tunelab.registry import links
@@ -112,6 +114,10 @@ def _shown(asked: dict[str, Any]) -> Shown:
             return EvaluateForm(asked.get("spec"), asked.get("cell"), asked.get("job"))
         case "metrics":
             return metric_list()
+        case "prompts":
+            return prompt_list()
+        case "functions":
+            return function_list()
         case "lineage":
             return LineagePage(str(asked["of"]))
         case "models":

@@ -120,11 +120,10 @@ def _hyperparameter(field: Hyperparameter, recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def _rewards(recipe: Recipe) -> dict[str, Any]:
-    """Return the schemas of the kinds of reward that the technique takes: each preset with its own options."""
+def preset_schemas() -> dict[str, Any]:
+    """Return the schema of each preset of a reward, with its own options alone."""
     preset = _flat(PresetReward)
-    names = preset["properties"].pop("preset")["enum"]
-    presets = {
+    return {
         name: {
             "properties": {
                 key: value
@@ -133,10 +132,14 @@ def _rewards(recipe: Recipe) -> dict[str, Any]:
             },
             "required": list(REQUIRED.get(name, ())),
         }
-        for name in names
+        for name in preset["properties"]["preset"]["enum"]
     }
+
+
+def _rewards(recipe: Recipe) -> dict[str, Any]:
+    """Return the schemas of the kinds of reward that the technique takes: each preset with its own options."""
     function = _flat(FunctionReward)
-    kinds = {"preset": presets, "function": {**function, "required": []}}
+    kinds = {"preset": preset_schemas(), "function": {**function, "required": []}}
     for key in ("source", "name"):
         del function["properties"][key]
     if recipe.technique == "rlaif":

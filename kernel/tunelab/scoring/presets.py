@@ -16,23 +16,7 @@ _CALL_S = 2.0
 
 
 def preset(part: PresetReward) -> Scorer:
-    """Return the scorer of a preset, with its options.
-
-    ===========  ======================================================================================================
-    exact        1 where the answer is the ground truth, or one of a list of them; white space, a final full stop and,
-                 unless `ignore_case` is false, case do not count.
-    number       1 where the answer's number is the ground truth's: after ``####``, in ``\\boxed{}``, else the last one.
-                 Part ``found``: there is a number at all.
-    regex        1 where the pattern is found, or with `full` matches the whole answer. Its group ``answer``, else its
-                 first, must be the ground truth where the row has one.
-    json_schema  The answer is JSON as wanted. Without a ground truth the mean of ``parsed`` and ``valid``; with one
-                 ``0.2 · parsed · valid + 0.8 · right``, where ``right`` is the share of the values that are right.
-    code         The share of the tests that the answer's code passes, in a process with limits.
-    length       1 from `at_least` to `at_most`, falling to 0 at half of the one and twice the other.
-    format       1 where the tags are there once each, in order, with nothing between or around them; else half the
-                 share of the tags that are there once and closed.
-    ===========  ======================================================================================================
-    """
+    """Return the scorer of a preset, with its options; `tunelab.spec.rewards.DOES` says what each does."""
     if part.preset == "code":
         from tunelab.scoring.code_tests import CodeTests
 

@@ -135,6 +135,21 @@ OPTIONS: dict[str, frozenset[str]] = {
 OPTION_NAMES = tuple(name for name in PresetReward.model_fields if name not in ("preset", "weight"))
 REQUIRED = {"regex": ("pattern",), "format": ("tags",)}
 PRESETS = tuple(OPTIONS)
+#: The rule of each preset, in a sentence or two.
+DOES: dict[str, str] = {
+    "exact": "1 where the answer is the ground truth, or one of a list of them; white space, a final full stop and, "
+    "unless ignore_case is false, case do not count.",
+    "number": "1 where the answer's number is the ground truth's: after ####, in \\boxed{}, else the last one. "
+    "Part found: there is a number at all.",
+    "regex": "1 where the pattern is found, or with full matches the whole answer. Its group named answer, else its "
+    "first, must be the ground truth where the row has one.",
+    "json_schema": "The answer is JSON as wanted. Without a ground truth the mean of parsed and valid; with one "
+    "0.2 · parsed · valid + 0.8 · right, where right is the share of the values that are right.",
+    "code": "The share of the tests that the answer's code passes, in a process with limits.",
+    "length": "1 from at_least to at_most, falling to 0 at half of the one and twice the other.",
+    "format": "1 where the tags are there once each, in order, with nothing between or around them; else half the "
+    "share of the tags that are there once and closed.",
+}
 #: Presets that compare with the row's ground truth, and cannot do without.
 WANT_GROUND_TRUTH = frozenset({"exact", "number"})
 

@@ -45,11 +45,13 @@ const QUIET: Asking = { busy: '', refused: '', notes: [] };
 interface MetricsPlaceProps {
   readonly model: Model<MetricsTraits>;
   readonly state: MetricsState;
+  /** What the way back from a metric is called. */
+  readonly back?: string;
   readonly onState: (change: (before: MetricsState) => MetricsState) => void;
 }
 
 /** The list, the page or the form. */
-export function MetricsPlace({ model, state, onState }: MetricsPlaceProps) {
+export function MetricsPlace({ model, state, back = 'All metrics', onState }: MetricsPlaceProps) {
   const metrics = useTrait(model, 'metrics');
   const [asking, setAsking] = useState(QUIET);
   const [choice, setChoice] = useState<Choice | null>(null);
@@ -141,7 +143,7 @@ export function MetricsPlace({ model, state, onState }: MetricsPlaceProps) {
             show({ open: null, draft: null });
           }}
         >
-          ‹ All metrics
+          ‹ {back}
         </button>
         {said}
         <MetricPageView

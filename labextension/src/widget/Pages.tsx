@@ -83,7 +83,7 @@ export function Pages({ at, lists, shell, onNotice }: PagesProps) {
     case 'metric':
     case 'prompt':
     case 'function':
-      return <EvaluatorsPlace metrics={lists.metrics} route={route} />;
+      return <EvaluatorsPlace metrics={lists.metrics} route={route} back={back} />;
     default:
       return (
         route && (

@@ -2,6 +2,7 @@
 import { useCallback, useSyncExternalStore } from 'react';
 
 import type { CustomizeCommand } from './customize';
+import type { EvaluatorCommand, EvaluatorMessage } from './evaluators';
 import type { MetricCommand, MetricMessage } from './judgemetrics';
 import type { LineageCommand } from './lineage';
 import type { ReplayCommand } from './replays';
@@ -352,6 +353,7 @@ export type Message =
   | RolloutMessage
   | EvaluationMessage
   | MetricMessage
+  | EvaluatorMessage
   | { readonly type: 'points'; readonly index: readonly Stretch[] }
   /** Why something that was asked for could not be done. */
   | { readonly type: 'notice'; readonly text: string }
@@ -396,6 +398,7 @@ export type Command =
   | DatasetCommand
   | CreateCommand
   | MetricCommand
+  | EvaluatorCommand
   | ReplayCommand
   | CustomizeCommand
   | LineageCommand;
