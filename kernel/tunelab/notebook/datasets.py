@@ -203,7 +203,7 @@ class DatasetPage:
             # Reading the report brings a version of an earlier release to the present layout, once.
             "report": dataset.report.as_json(),
             "cell": _cell(dataset, self._model),
-            "models": list(dict.fromkeys([self._model, *CATALOG, *index.names()])),
+            "models": list(dict.fromkeys([self._model, *index.names(), *CATALOG])),
         }
 
     def _now(self) -> tuple[int, ...]:
