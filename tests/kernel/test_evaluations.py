@@ -571,6 +571,77 @@ def test_what_the_head_of_a_view_says(
     assert (row["model"], row["metrics"], row["spark"]) == (told[1], [], [])
 
 
+def test_a_row_of_the_list_says_how_an_evaluation_went_once_it_is_completed(workspace: Path) -> None:
+    _, journal = evaluated()
+    shown, seen = JobList(), Seen()
+    shown.add(seen)
+    # The results are there before the job says that it has ended.
+    assert seen.values["jobs"][0]["headline"] is None
+    journal.append("state", state="completed", reason=None)
+    shown.look()
+    headline = seen.values["jobs"][0]["headline"]
+    assert headline == {
+        **{"metric": "human_like", "model": None, "mean": 2.2, "agreement": None, "more": 0},
+        **{"improved": 0.5, "equal": 0.25, "degraded": 0.25},
+    }
+
+
+def judged(metric: str, model: str, **told: Any) -> dict[str, Any]:
+    return {"metric": metric, "model": model, "mean": 1.5, "improved": None, "equal": None, "degraded": None} | told
+
+
+SHARES = {"improved": 0.5, "equal": 0.5, "degraded": 0.0}
+HEADLINES: dict[str, tuple[Any, dict[str, Any] | None]] = {
+    "two models by two metrics": (
+        [
+            *[judged("tone", BASE), judged("tone", "/models/of/mine/tiny", **SHARES), judged("tone", BIG)],
+            *[judged("facts", BASE), judged("facts", "/models/of/mine/tiny"), judged("facts", BIG)],
+        ],
+        {"metric": "tone", "model": "tiny", "mean": 1.5, "agreement": None, "more": 3} | SHARES,
+    ),
+    "the baseline alone": (
+        [judged("tone", BASE)],
+        {"metric": "tone", "model": None, "mean": 1.5, "agreement": None, "more": 0} | dict.fromkeys(SHARES),
+    ),
+    "nothing": ([], None),
+    "damaged": (7, None),
+}
+
+
+@pytest.mark.parametrize(("summary", "expected"), HEADLINES.values(), ids=HEADLINES.keys())
+def test_the_headline_is_of_what_is_held_against_the_baseline(
+    workspace: Path, summary: Any, expected: dict[str, Any] | None
+) -> None:
+    assert headline({"summary": summary, "baseline": BASE, "judges": None}) == expected
+
+
+def test_the_headline_of_a_judge_is_its_agreement_with_people(workspace: Path) -> None:
+    judges = [{"metric": "tone", "judge": BIG, "agreement": 0.525}, {"metric": "facts", "judge": BIG, "agreement": 1}]
+    assert headline({"summary": [], "baseline": BIG, "judges": judges}) == {
+        **{"metric": "tone", "model": None, "mean": None, "agreement": 0.525, "more": 1},
+        **dict.fromkeys(SHARES),
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"summary": [{}], "baseline": "x"}'])
+def test_a_list_of_jobs_does_without_results_that_cannot_be_read(workspace: Path, text: str) -> None:
+    assert headline(text) is None
+
+
+def headline(told: dict[str, Any] | str) -> dict[str, Any] | None:
+    """What a list shows of a completed evaluation with these results."""
+    folder, journal = written(SPEC, facts=FACTS)
+    journal.append("state", state="completed", reason=None)
+    (folder.path / "results").mkdir()
+    text = told if isinstance(told, str) else json.dumps(told)
+    (folder.path / "results" / results.SUMMARY).write_text(text, encoding="utf-8")
+    seen = Seen()
+    JobList().add(seen)
+    (row,) = seen.values["jobs"]
+    found: dict[str, Any] | None = row["headline"]
+    return found
+
+
 def test_the_cell_makes_the_same_evaluation_again(workspace: Path) -> None:
     assert live(evaluated()[0].id).state()["cell"] == (
         "%%evaluate\nmodels:\n- smollm2-135m\n- chatty@1\ndataset: human-like-eval@1\nmethod: judge\n"

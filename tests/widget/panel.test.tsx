@@ -6,6 +6,7 @@ import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from 
 import type { ModelsTraits } from '../../labextension/src/widget/models';
 import { mountPanel } from '../../labextension/src/widget/mount';
 import type { PanelState } from '../../labextension/src/widget/PanelView';
+import type { Headline } from '../../labextension/src/widget/results';
 import { TestModel } from './models';
 import { TestShell } from './shell';
 import { snapshot } from './snapshot';
@@ -100,6 +101,30 @@ describe('the list', () => {
     show([]);
     expect(screen.getByText('No jobs yet.')).toBeTruthy();
     expect(screen.queryByRole('searchbox')).toBeNull();
+    fireEvent.click(button('Customize a model…'));
+    expect(screen.queryByText('No jobs yet.')).toBeNull();
+    expect(button(/All jobs/)).toBeTruthy();
+  });
+
+  test('without evaluations says how to start one, whatever was customized', () => {
+    show([row()]);
+    fireEvent.click(screen.getByRole('tab', { name: 'Evaluations' }));
+    expect(screen.getByText('No evaluations yet.')).toBeTruthy();
+    expect(screen.queryByRole('searchbox')).toBeNull();
+    fireEvent.click(button('Evaluate…'));
+    expect(screen.queryByText('No evaluations yet.')).toBeNull();
+    expect(button(/All evaluations/)).toBeTruthy();
+  });
+
+  test('of evaluations begins with the way to the next, but not while some are chosen to compare', () => {
+    show([row({ id: 'a-1', kind: 'evaluate' }), row({ id: 'b-2', kind: 'evaluate' }), row({ id: 'c-3' })]);
+    expect(screen.queryByRole('button', { name: 'Evaluate…' })).toBeNull();
+    fireEvent.click(screen.getByRole('tab', { name: /^Evaluations/ }));
+    fireEvent.click(button('Compare…'));
+    expect(screen.queryByRole('button', { name: 'Evaluate…' })).toBeNull();
+    fireEvent.click(button('Cancel'));
+    fireEvent.click(button('Evaluate…'));
+    expect(button(/All evaluations/)).toBeTruthy();
   });
 
   test.each([
@@ -209,6 +234,35 @@ describe('a row', () => {
     }
     const parts = rows()[0]!.querySelectorAll('b, .tunelab-subject, .tunelab-row-trouble');
     expect([...parts].map(text)).toEqual(expected);
+  });
+
+  const figures = { metric: 'human_like', model: null, mean: 2.4667, improved: 0.62, equal: 0.3, degraded: 0.08 };
+  const alone = { ...figures, improved: null, equal: null, degraded: null };
+
+  test.each<[Partial<Headline>, string]>([
+    [{}, 'human_like · 62% improved, 30% equal, 8% degraded'],
+    [
+      { model: 'chatty@2', more: 3, improved: 0.001, equal: 0.999, degraded: 0 },
+      'human_like · chatty@2 · <1% improved, 100% equal, 0% degraded · and 3 more'
+    ],
+    [alone, 'human_like · mean score 2.47'],
+    [{ ...alone, mean: null }, 'human_like · no answer has a score'],
+    [{ ...alone, mean: null, agreement: 0.525 }, 'human_like · agrees with people in 53%'],
+    [
+      { metric: '<img src=x onerror=alert(1)> **x** %1', model: '\u001b[31mred\u001b[0m' },
+      '<img src=x onerror=alert(1)> **x** %1 · red · 62% improved, 30% equal, 8% degraded'
+    ]
+  ])('of an evaluation with %j says how it went', (changes, expected) => {
+    show([
+      row({
+        ...{ id: 'e-1', kind: 'evaluate', state: 'completed' },
+        headline: { ...figures, agreement: null, more: 0, ...changes }
+      })
+    ]);
+    fireEvent.click(screen.getByRole('tab', { name: 'Evaluations' }));
+    expect(text(rows()[0]!.querySelector('.tunelab-row-headline'))).toBe(expected);
+    expect(rows()).toEqual([button(`chatty: Finished in 47 s. ${expected}. Open job e-1`)]);
+    expect(el.querySelector('img')).toBeNull();
   });
 
   test.each<[Partial<JobRow>, string | null]>([

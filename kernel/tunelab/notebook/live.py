@@ -23,7 +23,7 @@ from tunelab.notebook import evaluations, rollouts
 from tunelab.notebook.evaluations import EvaluationDesk
 from tunelab.notebook.picture import picture
 from tunelab.notebook.rollouts import RolloutDesk
-from tunelab.notebook.snapshot import HEADLINE, cell, snapshot
+from tunelab.notebook.snapshot import HEADLINE, cell, headline, snapshot
 from tunelab.registry import links
 from tunelab.spec import REINFORCEMENT
 
@@ -283,7 +283,7 @@ class JobList(Listing):
 
 
 class _Row:
-    """One job in the list: its snapshot without log and minor metrics, and the points of its sparkline."""
+    """One job in the list: its snapshot without log and minor metrics, its sparkline, and how an evaluation went."""
 
     def __init__(self, folder: folders.JobFolder) -> None:
         self._curves = Curves()
@@ -306,7 +306,8 @@ class _Row:
         metrics = [metric for metric in now["metrics"] if metric["name"] in shown]
         metrics.sort(key=lambda metric: shown.index(metric["name"]))
         elapsed = now["elapsed_s"] if view.has_ended else None
-        self._last = now | {"logs": [], "metrics": metrics, "elapsed_s": elapsed, "spark": spark}
+        own = {"logs": [], "metrics": metrics, "elapsed_s": elapsed, "spark": spark}
+        self._last = now | own | {"headline": headline(self._job, view)}
         self._is_final = view.has_ended and not is_pending
         if self._is_final:
             self._curves.clear()

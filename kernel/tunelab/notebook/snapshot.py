@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import yaml
 
+from tunelab.evaluation.results import SUMMARY
 from tunelab.jobs.manager import Job
 from tunelab.jobs.view import JobView, sentence
 
@@ -109,6 +111,31 @@ def _disk_bytes(job: Job, view: JobView) -> int:
     if known is None or known[0] != at:
         known = _sizes[job] = (at, job.disk_bytes)
     return known[1]
+
+
+def headline(job: Job, view: JobView) -> dict[str, Any] | None:
+    """Return the figures that say how an evaluation went, the first of its results; None before it is completed."""
+    if job.spec["kind"] != "evaluate" or view.state != "completed":
+        return None
+    try:
+        told = json.loads((job.folder.path / "results" / SUMMARY).read_text(encoding="utf-8"))
+        if judges := told.get("judges"):
+            first, others = judges[0] | {"model": judges[0]["judge"]}, judges[1:]
+            models = {judge["judge"] for judge in judges}
+        else:
+            # As the page has it: the baseline itself where nothing is held against it.
+            rows = [row for row in told["summary"] if row["model"] != told["baseline"]] or told["summary"]
+            first, others = rows[0], rows[1:]
+            models = {row["model"] for row in rows}
+        return {
+            "metric": str(first["metric"]),
+            "model": _short(first["model"]) if len(models) > 1 else None,
+            **{key: first.get(key) for key in ("mean", "improved", "equal", "degraded", "agreement")},
+            "more": len(others),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        # Results that cannot be read are told of by the job's own view; the list goes without.
+        return None
 
 
 def cell(job: Job) -> str:

@@ -1,4 +1,6 @@
 /** Choosing jobs to compare, in their list: a box before each row, and what is done with those that are chosen. */
+import type { ReactNode } from 'react';
+
 import { plainText } from './format';
 import { trans } from './i18n';
 import type { JobRow } from './model';
@@ -44,15 +46,25 @@ export function useChoosing(jobs: readonly JobRow[], isEvaluation = false): Choo
   };
 }
 
+interface CompareBarProps {
+  readonly choosing: Choosing;
+  readonly most: number;
+  /** What stands before it while nothing is chosen. */
+  readonly children?: ReactNode;
+}
+
 /** The buttons above the list. */
-export function CompareBar({ choosing, most }: { readonly choosing: Choosing; readonly most: number }) {
+export function CompareBar({ choosing, most, children }: CompareBarProps) {
   const { isOn, chosen, begin, end, compare } = choosing;
   if (!isOn) {
-    return most < 2 ? null : (
+    return most < 2 && !children ? null : (
       <div className="tunelab-compare-bar">
-        <button type="button" className="tunelab-plain" onClick={begin}>
-          {trans.__('Compare…')}
-        </button>
+        {children}
+        {most >= 2 && (
+          <button type="button" className="tunelab-plain" onClick={begin}>
+            {trans.__('Compare…')}
+          </button>
+        )}
       </div>
     );
   }

@@ -2,11 +2,13 @@
 import { useEffect, useState } from 'react';
 
 import { CompareBar, CompareBox, useChoosing } from './CompareBar';
+import { headlineText } from './evaluations';
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { trans } from './i18n';
 import { JobView } from './JobView';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
+import { useNavigation } from './route';
 import type { Shell } from './shell';
 import { Sparkline } from './Sparkline';
 import { describeState, hasEnded, type StateText } from './states';
@@ -64,16 +66,13 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
           }}
         />
       )}
-      {jobs.length === 0 && (
-        <div className="tunelab-empty">
-          <p>No jobs yet.</p>
-          <p>
-            Start one in a notebook with <code>%customize</code>, and watch it here.
-          </p>
-        </div>
-      )}
+      {jobs.length === 0 && (isEvaluation ? <NoEvaluations /> : <NoJobs />)}
       {jobs.length > 0 && shown.length === 0 && <p className="tunelab-empty">No job matches “{filter}”.</p>}
-      {choosing && <CompareBar choosing={choosing} most={jobs.length} />}
+      {choosing && (
+        <CompareBar choosing={choosing} most={jobs.length}>
+          {isEvaluation && jobs.length > 0 && <EvaluateButton />}
+        </CompareBar>
+      )}
       <ul aria-label="Jobs">
         {shown.map(job => (
           <li key={job.id} className={choosing?.isOn ? 'tunelab-choosable' : undefined}>
@@ -91,10 +90,67 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
   );
 }
 
+/** What there is to do where nothing was customized yet. */
+function NoJobs() {
+  const navigation = useNavigation();
+  return (
+    <div className="tunelab-empty">
+      <p>{trans.__('No jobs yet.')}</p>
+      <p>{trans.__('Customize a base model with your data, and watch it here.')}</p>
+      {navigation && (
+        <button
+          type="button"
+          onClick={() => {
+            navigation.go({ page: 'customize', from: {} });
+          }}
+        >
+          {trans.__('Customize a model…')}
+        </button>
+      )}
+      <p>
+        {trans.__('In a notebook:')} <code>%customize</code>
+      </p>
+    </div>
+  );
+}
+
+/** What there is to do where nothing was evaluated yet. */
+function NoEvaluations() {
+  return (
+    <div className="tunelab-empty">
+      <p>{trans.__('No evaluations yet.')}</p>
+      <p>{trans.__('See how many answers a custom model improves: by a judge, a function or a benchmark.')}</p>
+      <EvaluateButton />
+      <p>
+        {trans.__('In a notebook:')} <code>%evaluate</code>
+      </p>
+    </div>
+  );
+}
+
+/** Opens an empty form; nothing outside the Studio. */
+function EvaluateButton() {
+  const navigation = useNavigation();
+  return (
+    navigation && (
+      <button
+        type="button"
+        className="tunelab-lead"
+        onClick={() => {
+          navigation.go({ page: 'evaluate', from: {} });
+        }}
+      >
+        {trans.__('Evaluate…')}
+      </button>
+    )
+  );
+}
+
 function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => void }) {
   const text = describeState(job);
   const trouble = text.tone === 'bad' || text.tone === 'warn';
   const present = trouble ? text.sentence : presentOf(job, text);
+  const headline = job.headline ? headlineText(job.headline) : '';
   const percent = job.total && job.step !== null ? Math.min(100, (100 * job.step) / job.total) : 0;
   return (
     <button
@@ -103,7 +159,7 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
       data-job={job.id}
       data-state={job.state}
       data-tone={text.tone}
-      aria-label={`${plainText(job.name)}: ${text.sentence}. Open job ${job.id}`}
+      aria-label={`${plainText(job.name)}: ${text.sentence}.${headline && ` ${headline}.`} Open job ${job.id}`}
       onClick={onOpen}
     >
       <span className="tunelab-dot" aria-hidden="true" />
@@ -117,6 +173,7 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
           )}
         </span>
         <span className="tunelab-subject">{summary(job)}</span>
+        {headline && <span className="tunelab-row-headline">{headline}</span>}
         {!hasEnded(job.state) && (job.state === 'running' || percent > 0) && (
           <span className="tunelab-bar">
             <span style={{ width: `${percent}%` }} />

@@ -1,6 +1,16 @@
 /** An evaluation as the page has it: sentences and figures of its summary, and what the reader has chosen. */
 import { formatNumber, plainText } from './format';
-import type { Comparison, EvaluationState, Outcome, RecordFilter, RecordQuery, Score, SummaryRow } from './results';
+import { trans } from './i18n';
+import type {
+  Comparison,
+  EvaluationState,
+  Headline,
+  Outcome,
+  RecordFilter,
+  RecordQuery,
+  Score,
+  SummaryRow
+} from './results';
 
 /** The filters with their names, in the order of their buttons. */
 export const FILTERS: readonly (readonly [filter: RecordFilter, name: string])[] = [
@@ -176,3 +186,20 @@ export const SORTS: readonly (readonly [by: RecordQuery['sort']['by'], descendin
   ['id', false, 'id'],
   ['id', true, 'id, backwards']
 ];
+
+/** How an evaluation went, in a line: `human_like · 62% improved, 30% equal, 8% degraded`. */
+export function headlineText(headline: Headline): string {
+  const { metric, model, more } = headline;
+  const parts = [metric, ...(model === null ? [] : [model]), headlineFigures(headline)];
+  return [...parts.map(plainText), ...(more > 0 ? [trans.__('and %1 more', more)] : [])].join(' · ');
+}
+
+function headlineFigures({ mean, improved, equal, degraded, agreement }: Headline): string {
+  if (agreement !== null) {
+    return trans.__('agrees with people in %1', percent(agreement));
+  }
+  if (improved !== null && equal !== null && degraded !== null) {
+    return trans.__('%1 improved, %2 equal, %3 degraded', percent(improved), percent(equal), percent(degraded));
+  }
+  return mean === null ? trans.__('no answer has a score') : trans.__('mean score %1', formatNumber(mean));
+}

@@ -6,7 +6,7 @@ import type { EvaluatorCommand, EvaluatorMessage } from './evaluators';
 import type { MetricCommand, MetricMessage } from './judgemetrics';
 import type { LineageCommand } from './lineage';
 import type { ReplayCommand } from './replays';
-import type { EvaluationCommand, EvaluationMessage, EvaluationState } from './results';
+import type { EvaluationCommand, EvaluationMessage, EvaluationState, Headline } from './results';
 
 /** A job's state, named as in its journal. */
 export type JobState = 'queued' | 'running' | 'recovering' | 'paused' | 'completed' | 'failed' | 'cancelled';
@@ -91,6 +91,8 @@ export interface JobSnapshot {
 /** One job in the list: a snapshot with the points of its headline curve. */
 export interface JobRow extends JobSnapshot {
   readonly spark: readonly (readonly [step: number, value: number])[];
+  /** How an evaluation went; null before it is completed, and of a customization. */
+  readonly headline?: Headline | null;
 }
 
 /** Where a run is found in MLflow: `url` of a tracking server, else the `command` that starts one. */

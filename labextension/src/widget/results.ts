@@ -181,3 +181,18 @@ export type EvaluationMessage =
       readonly left_off: number;
     }
   | { readonly type: 'exported'; readonly name: string; readonly format: ExportFormat };
+
+/** The first figures of an evaluation that is completed; kernel: notebook/snapshot.py. */
+export interface Headline {
+  readonly metric: string;
+  /** Where more than one is held against the baseline. */
+  readonly model: string | null;
+  readonly mean: number | null;
+  readonly improved: number | null;
+  readonly equal: number | null;
+  readonly degraded: number | null;
+  /** Of a judge that was held against people. */
+  readonly agreement: number | null;
+  /** How many more figures of this kind there are. */
+  readonly more: number;
+}
