@@ -290,6 +290,18 @@ describe('a row', () => {
     ]);
   });
 
+  test('wraps how an evaluation went between its parts, too', () => {
+    show([row({ kind: 'evaluate', state: 'completed', headline: { ...figures, agreement: null, more: 1 } })]);
+    fireEvent.click(screen.getByRole('tab', { name: 'Evaluations' }));
+    expect(rows()[0]!.querySelector('.tunelab-row-headline')?.textContent?.split(' ')).toEqual([
+      'human_like\u00a0·',
+      '62%\u00a0improved,',
+      '30%\u00a0equal,',
+      '8%\u00a0degraded\u00a0·',
+      'and\u00a01\u00a0more'
+    ]);
+  });
+
   test.each<[JobRow['spark'], string | null]>([
     [[], null],
     [[[1, 0.5]], null],

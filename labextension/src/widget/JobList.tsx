@@ -173,7 +173,10 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
           )}
         </span>
         <span className="tunelab-subject">{summary(job)}</span>
-        {headline && <span className="tunelab-row-headline">{headline}</span>}
+        {headline && (
+          // It wraps between its parts and not within.
+          <span className="tunelab-row-headline">{headline.replace(/(?<![,·]) /g, '\u00a0')}</span>
+        )}
         {!hasEnded(job.state) && (job.state === 'running' || percent > 0) && (
           <span className="tunelab-bar">
             <span style={{ width: `${percent}%` }} />
