@@ -201,7 +201,11 @@ def test_a_function_that_is_named_as_a_preset_has_a_page_of_its_own(functions: A
 def test_records_that_are_damaged_or_name_other_files_show_nothing(functions: Any, workspace: Path) -> None:
     secret = workspace / "secret.py"
     secret.write_text("def tone(): ...")
-    job("away", {"kind": "customize", "reward": {"source": str(secret), "name": "tone"}}, {"reward.py": TONE}, 1)
+    spec = {"kind": "customize", "reward": {"source": str(secret), "name": "tone"}}
+    # The path is among the digests too, as in a record that was made to read it.
+    aside = job("away", spec, {}, 1)
+    facts = json.loads((aside / "submitted.json").read_text()) | {"reward": {str(secret): "0" * 64}}
+    (aside / "submitted.json").write_text(json.dumps(facts))
     torn = rewarded("torn", TONE, 2)
     (torn / "spec.yaml").write_text("{")
     (rewarded("half", "def tone(:\n\x1b[31m", 3, "half")).joinpath("reward.py").unlink()
