@@ -56,7 +56,7 @@ REFUSED = {
     "near adapter key": ({"adapter": {"alpa": 4}}, "Unknown key 'adapter.alpa' in the spec. Did you mean 'alpha'?"),
     "far adapter key": (
         {"adapter": {"float": 4}},
-        "Unknown key 'adapter.float' in the spec. Its keys are alpha, dropout, r, target_modules, type.",
+        "Unknown key 'adapter.float' in the spec. Its keys are alpha, carry, dropout, r, target_modules, type.",
     ),
     "near compute key": (
         {"compute": {"devise": "cpu"}},
@@ -376,7 +376,7 @@ NOT_ASSIGNED = {
     "misspelt section": ("adaptor.r=4", "Unknown key 'adaptor' in the spec. Did you mean 'adapter'?"),
     "empty part": (
         "adapter.=4",
-        "Unknown key 'adapter.' in the spec. Its keys are alpha, dropout, r, target_modules, type.",
+        "Unknown key 'adapter.' in the spec. Its keys are alpha, carry, dropout, r, target_modules, type.",
     ),
 }
 
