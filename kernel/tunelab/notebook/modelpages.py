@@ -117,7 +117,9 @@ class ModelPage(_Page):
         entry = labels.get(self._entry.label, self._entry)
         folder = JobFolder(workspace.current().jobs / entry.job)
         spec, facts = _job(folder)
-        parent = entry.base if entry.base.partition(":step-")[0] in labels else None
+        came_from = {one.label: one.parent or one.base for one in entries}
+        origin = came_from.get(entry.label, entry.base)
+        parent = origin if origin.partition(":step-")[0] in labels else None
         base = root(entry.base, labels)
         path = Path(entry.path)
         return {
@@ -145,9 +147,7 @@ class ModelPage(_Page):
                 {"step": step, "label": f"{entry.label}:step-{step}"} for step in reversed(folder.checkpoint_steps())
             ],
             "evaluations": [_evaluation(one, entry.label) for one in jobnotes.job_notes().of(entry.label)],
-            "derived": [
-                _made(one) for one in entries if one.base == entry.label or one.base.startswith(f"{entry.label}:step-")
-            ],
+            "derived": [_made(one) for one in entries if came_from[one.label].partition(":step-")[0] == entry.label],
             "mlflow": links.link(_run(folder, entry)),
             "cell": _generate([base, entry.label]),
         }
