@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from tunelab import drawing, task
+from tunelab.data import Dataset
 from tunelab.errors import Error, did_you_mean
+from tunelab.models.custom import CustomModel
+from tunelab.tables import table
 
 #: What a node is, in words.
 KINDS = {
@@ -25,9 +29,15 @@ KINDS = {
 #: What a name may be meant as, the likeliest first.
 _NAMED = ("model", "dataset", "job", "evaluation", "base", "prompt", "metric", "function", "endpoint")
 
+#: A picture with more is not read any more; a table is.
+_DRAWN = 48
+
+#: A job's id: the name, when, and four digits.
+_ID = re.compile(r"^(.+)-\d{8}-\d{6}-([0-9a-f]{4})$")
+
 
 class Lineage:
-    """What led to one thing, and what came of it, as a graph; shown as a picture in a cell.
+    """What led to one thing, and what came of it, as a graph; shown as a picture in a cell, a large one as a table.
 
     A node is a mapping with ``id``, ``kind`` (a key of `KINDS`) and ``label``, and where MLflow tells them ``when``,
     ``who``, ``commit``, ``dirty``, ``packages``, ``device``, ``digest``, ``state``, ``run_id`` and ``facts``. An edge
@@ -39,6 +49,7 @@ class Lineage:
         self.of = of
         self.nodes = nodes
         self.edges = edges
+        self._by_id = {node["id"]: node for node in nodes}
 
     def ancestors(self, label: str | None = None) -> list[str]:
         """Return the labels of all that led to a node, by default the one that this is the lineage of."""
@@ -56,7 +67,7 @@ class Lineage:
         """Return it as indented text: the thing, what led to it, what came of it."""
         lines = [_titled(self._node(self.of))]
         for title, near, far in (("from", "target", "source"), ("led to", "source", "target")):
-            branch = self._branch(self.of, near, far, "  ", {self.of})
+            branch = self._branch(near, far)
             lines += [f"{title}:", *branch] if branch else []
         return "\n".join(lines)
 
@@ -64,33 +75,64 @@ class Lineage:
         return self.tree()
 
     def _repr_html_(self) -> str:
-        label = html.escape(self._node(self.of)["label"])
-        return f"<figure><figcaption>Lineage of {label}</figcaption>{self.svg()}</figure>"
+        title = html.escape(f"Lineage of {drawing.clean(self._node(self.of)['label'])}")
+        shown = self.svg() if len(self.nodes) <= _DRAWN else self._table()
+        return f'<figure style="margin:0"><figcaption>{title}</figcaption>{shown}</figure>'
 
     def svg(self) -> str:
         """Return the picture: boxes in layers from left to right, every text escaped."""
         boxes = [
-            drawing.Box(node["id"], node["label"], KINDS.get(node["kind"], node["kind"]), node["id"] == self.of)
+            drawing.Box(
+                node["id"],
+                node["label"],
+                " · ".join(filter(None, [KINDS.get(node["kind"], node["kind"]), _technique(node)])),
+                node["kind"],
+                node["id"] == self.of,
+                node.get("state") == "deleted",
+                _ID.sub(r"\1 … \2", node["label"]),
+            )
             for node in self.nodes
         ]
-        arrows = [drawing.Arrow(edge["source"], edge["target"], edge["meaning"]) for edge in self.edges]
-        return drawing.svg(boxes, arrows, f"Lineage of {self._node(self.of)['label']}")
+        arrows = [drawing.Arrow(edge["source"], edge["target"], _meant(edge)) for edge in self.edges]
+        return drawing.svg(boxes, arrows, f"Lineage of {self._node(self.of)['label']}", self.tree())
 
-    def _branch(self, at: str, near: str, far: str, indent: str, seen: set[str]) -> list[str]:
-        lines = []
+    def _table(self) -> str:
+        used: dict[str, list[str]] = {}
         for edge in self.edges:
-            if edge[near] != at:
-                continue
+            used.setdefault(edge["target"], []).append(f"{_meant(edge)} {self._node(edge['source'])['label']}")
+        rows = [
+            {
+                "": "→" if node["id"] == self.of else "",
+                "name": drawing.clean(node["label"]),
+                "what": KINDS.get(node["kind"], node["kind"]),
+                "with": drawing.clean(", ".join(used.get(node["id"], ()))),
+                "when": node.get("when", ""),
+                "who": drawing.clean(node.get("who", "")),
+            }
+            for node in self.nodes
+        ]
+        return table(rows)
+
+    def _branch(self, near: str, far: str) -> list[str]:
+        """Return what edges lead to, indented by how far it is; what was told already is not told again."""
+        ways: dict[str, list[dict[str, Any]]] = {}
+        for edge in self.edges:
+            ways.setdefault(edge[near], []).append(edge)
+        lines, seen = [], {self.of}
+        # A stack, since a chain of models may be longer than Python goes down.
+        waiting = [(1, edge) for edge in reversed(ways.get(self.of, []))]
+        while waiting:
+            deep, edge = waiting.pop()
             node = self._node(edge[far])
             again = " (above)" if node["id"] in seen else ""
-            lines.append(f"{indent}{edge['meaning']}: {_titled(node)}{again}")
+            lines.append(f"{'  ' * deep}{drawing.clean(_meant(edge))}: {_titled(node)}{again}")
             if not again:
                 seen.add(node["id"])
-                lines += self._branch(node["id"], near, far, indent + "  ", seen)
+                waiting += [(deep + 1, other) for other in reversed(ways.get(node["id"], []))]
         return lines
 
     def _node(self, node_id: str) -> dict[str, Any]:
-        return next(node for node in self.nodes if node["id"] == node_id)
+        return self._by_id[node_id]
 
     def _id(self, label: str | None) -> str:
         return self.of if label is None else named(label, self.nodes)["id"]
@@ -112,7 +154,8 @@ def lineage(of: Any) -> Lineage:
     Error
         If MLflow, which alone knows it, cannot be read, or knows no such thing.
     """
-    name = getattr(of, "id", None) or str(of)
+    kind = {CustomModel: "model:", Dataset: "dataset:"}.get(type(of), "")
+    name = kind + (getattr(of, "id", None) or str(of))
     return around(name, task.run("tunelab.registry.lineage:read", {}, show="Reading MLflow"))
 
 
@@ -140,12 +183,17 @@ def around(name: str, graph: dict[str, Any]) -> Lineage:
 def named(name: str, nodes: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the node that a name means: ``NAME@VERSION`` or the newest version of a bare name.
 
+    ``dataset:NAME`` is a dataset where a model is called so too; the same with every kind of `KINDS`.
+
     Raises
     ------
     Error
         If none is called so.
     """
     nodes = list(nodes)
+    kind, _, rest = name.partition(":")
+    if kind in KINDS and not any(node["id"] == name for node in nodes):
+        name, nodes = rest, [node for node in nodes if node["kind"] == kind]
     wanted = name.partition(":step-")[0]
     # A version before what an evaluation merely called by its bare name.
     tests: tuple[Callable[[dict[str, Any]], bool], ...] = (
@@ -190,7 +238,18 @@ def _titled(node: dict[str, Any]) -> str:
     told += [str(node[key]) for key in ("state", "when", "who") if node.get(key)]
     if commit := node.get("commit"):
         told.append(f"commit {commit[:8]}{'+' if node.get('dirty') else ''}")
-    return f"{node['label']} ({', '.join(told)})"
+    return drawing.clean(f"{node['label']} ({', '.join(told)})")
+
+
+def _technique(node: dict[str, Any]) -> str:
+    """Return by what a job trained or an evaluation judged, as it is written elsewhere."""
+    technique = str(node.get("technique", ""))
+    return {"job": technique.upper(), "evaluation": technique}.get(node["kind"], "")
+
+
+def _meant(edge: dict[str, Any]) -> str:
+    """Return what an edge means, with the checkpoint if it is about one."""
+    return " ".join(filter(None, [edge["meaning"], edge.get("note") and f"({edge['note']})"]))
 
 
 __all__ = ["KINDS", "Lineage", "around", "lineage", "named"]

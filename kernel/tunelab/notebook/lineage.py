@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any
 
 from tunelab import task, workspace
+from tunelab.errors import Error
 from tunelab.lineage import KINDS, around
 from tunelab.notebook.datasets import View, apart
+from tunelab.registry import links
 
 
 class LineagePage:
@@ -17,7 +20,7 @@ class LineagePage:
     Parameters
     ----------
     of
-        ``NAME@VERSION``, a job's id, or a base model's name.
+        ``NAME@VERSION``, a job's id, or a base model's name; ``dataset:NAME@VERSION`` where others are called so too.
     """
 
     def __init__(self, of: str) -> None:
@@ -27,7 +30,7 @@ class LineagePage:
     def add(self, view: View) -> None:
         """Show it, as soon as MLflow was read."""
         self._view = view
-        view.state(graph=None, kinds=KINDS, refused=None, reading=True)
+        view.state(graph=None, kinds=KINDS, refused=None, reading=True, mlflow=links.link(None))
         self._read(anew=False)
 
     def remove(self, view: View) -> None:
@@ -42,6 +45,10 @@ class LineagePage:
 
     def _read(self, anew: bool) -> None:
         def work() -> None:
+            # What is known is shown at once, even where a job has written to the store since.
+            with contextlib.suppress(Error):
+                if known := _known.get(str(workspace.current().root)):
+                    self._tell(graph=around(self.of, known[1]).to_dict())
             graph = around(self.of, _whole(anew)).to_dict()
             self._tell(graph=graph, refused=None, reading=False)
 

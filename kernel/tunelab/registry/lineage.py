@@ -30,7 +30,6 @@ _STATES = {
     "RUNNING": "running",
     "SCHEDULED": "paused",
 }
-_PROMPT = re.compile(r"tunelab\.(reward|metric)\.(.+)")
 _EVALUATED = "tunelab.evaluated."
 _ENDPOINT = "tunelab.endpoint."
 
@@ -64,7 +63,7 @@ def read() -> dict[str, Any]:
         raise Error(
             f"MLflow, which keeps the lineage, cannot be read now; try again when it answers: {said}."
         ) from error
-    return {"nodes": list(graph.nodes.values()), "edges": list(graph.edges.values())}
+    return {"nodes": list(graph.nodes.values()), "edges": graph.between()}
 
 
 class _Graph:
@@ -110,6 +109,7 @@ class _Graph:
             fragment=f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
             facts={
                 "platform": tags.get("tunelab.platform", ""),
+                "processor": tags.get("tunelab.processor", ""),
                 "tasks": ", ".join(_json(params.get("benchmark.tasks"), [])),
                 "reason": tags.get("tunelab.reason", ""),
             },
@@ -121,6 +121,12 @@ class _Graph:
         else:
             self._started(job, tags.get("tunelab.model", ""))
             self._rewarded(job, tags, params)
+        if first := tags.get("tunelab.replay_of"):
+            # It may be read later, or its run be deleted.
+            self._edge(f"{'evaluation' if is_evaluation else 'job'}:{first}", job, "run again as")
+        for name, digest in _json(tags.get("tunelab.weights"), {}).items():
+            if base := self.nodes.get(f"base:{name}"):
+                base.setdefault("digest", digest)
 
     def origin(self, version: Any) -> None:
         """Tie a version to the job that made it; where the job's run was deleted, to what its tags say of it."""
@@ -132,6 +138,10 @@ class _Graph:
             if dataset := tags.get("tunelab.dataset"):
                 self._edge(self._node("dataset", dataset), job, "trained on")
         self._edge(job, f"model:{version.name}@{version.version}", "made")
+
+    def between(self) -> list[dict[str, Any]]:
+        """Return the edges; what a run that was deleted since was run again as has none."""
+        return [one for one in self.edges.values() if one["source"] in self.nodes and one["target"] in self.nodes]
 
     def _dataset(self, job: str, given: Any, is_evaluation: bool) -> None:
         tags = {tag.key: tag.value for tag in given.tags}

@@ -302,7 +302,13 @@ class RunTracker:
         inputs = []
         for name, use in uses.items():
             rows = Rows.get(name)
-            profile = {"num_rows": rows.rows, "technique": rows.technique, "fields": list(rows.form)}
+            profile = {
+                "num_rows": rows.rows,
+                "technique": rows.technique,
+                "fields": list(rows.form),
+                "created": rows.created,
+                "creator": rows.creator,
+            }
             # MLflow keeps 36 characters of a digest; the whole one is in the tags.
             entity = Dataset(
                 name=str(rows),

@@ -147,7 +147,7 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
             }}
           />
         </Section>
-        {shell && <LineageSection of={label} />}
+        {shell && <LineageSection of={`dataset:${label}`} />}
       </section>
     </div>
   );

@@ -1,127 +1,174 @@
-/** The picture of a lineage: boxes that lead to pages, drawn by React Flow. */
+/** The picture of a lineage from left to right: boxes that lead to pages, drawn by React Flow. */
 import {
+  BaseEdge,
   Controls,
   Handle,
   MarkerType,
   Position,
   ReactFlow,
   ReactFlowProvider,
+  useReactFlow,
   type Edge,
+  type EdgeProps,
   type Node,
   type NodeProps
 } from '@xyflow/react';
-import { useMemo } from 'react';
+import { useMemo, type FocusEvent } from 'react';
 
-import { plainText } from './format';
 import { trans } from './i18n';
-import { BOX, placed, type LineageGraph, type LineageNode } from './lineage';
+import { BOX, meaningOf, placed, smooth, subjectOf, type LineageNode, type PictureProps } from './lineage';
+import { LineageBox } from './LineageBox';
 
-interface GraphProps {
-  readonly graph: LineageGraph;
-  readonly kinds: Readonly<Record<string, string>>;
-  readonly isWide: boolean;
-  /** The id of the node whose details are on show. */
-  readonly chosen: string | null;
-  readonly onChoose: (node: LineageNode) => void;
-}
+/** Letters are not made smaller than this, in parts of their size; what has no room is reached by dragging. */
+const LEAST_ZOOM = 0.72;
+const MARGIN = 12;
+/** The row of buttons below the picture. */
+const FOOT = 32;
+const LEAST_HEIGHT = 120;
+const MOST_HEIGHT = 520;
 
 type BoxNode = Node<
   {
     readonly node: LineageNode;
-    readonly kind: string;
+    readonly subject: readonly string[];
     readonly isCentre: boolean;
-    readonly isWide: boolean;
     readonly isChosen: boolean;
     readonly onChoose: (node: LineageNode) => void;
   },
   'box'
 >;
+type WayEdge = Edge<{ readonly path: string; readonly x: number; readonly y: number }, 'way'>;
 
-const TYPES = { box: Box };
+const NODES = { box: Box };
+const EDGES = { way: Way };
 
 /** The picture. */
-export function LineageGraphView({ graph, kinds, isWide, chosen, onChoose }: GraphProps) {
-  const nodes = useMemo<BoxNode[]>(() => {
-    const places = placed(graph, isWide);
-    return graph.nodes.map(node => ({
-      id: node.id,
-      type: 'box',
-      position: places.get(node.id) ?? { x: 0, y: 0 },
-      width: BOX.width,
-      height: BOX.height,
-      // The button within has the focus, and the name.
-      focusable: false,
-      data: {
-        node,
-        kind: kinds[node.kind] ?? node.kind,
-        isCentre: node.id === graph.of,
-        isWide,
-        isChosen: node.id === chosen,
-        onChoose
-      }
-    }));
-  }, [graph, kinds, isWide, chosen, onChoose]);
-  const edges = useMemo<Edge[]>(
+export function LineageGraphView({ graph, kinds, width, chosen, onChoose }: PictureProps) {
+  const layout = useMemo(() => placed(graph), [graph]);
+  const nodes = useMemo<BoxNode[]>(
     () =>
-      graph.edges.map(({ source, target, meaning }) => ({
-        id: `${source} ${meaning} ${target}`,
-        source,
-        target,
-        label: plainText(meaning),
+      graph.nodes.map(node => ({
+        id: node.id,
+        type: 'box',
+        position: layout.places.get(node.id) ?? { x: 0, y: 0 },
+        width: BOX.width,
+        height: BOX.height,
+        // The button within has the focus, and the name.
         focusable: false,
+        data: {
+          node,
+          subject: subjectOf(graph, node, kinds[node.kind] ?? node.kind),
+          isCentre: node.id === graph.of,
+          isChosen: node.id === chosen,
+          onChoose
+        }
+      })),
+    [graph, layout, kinds, chosen, onChoose]
+  );
+  const edges = useMemo<WayEdge[]>(
+    () =>
+      graph.edges.map((edge, place) => ({
+        id: String(place),
+        type: 'way',
+        source: edge.source,
+        target: edge.target,
+        label: meaningOf(edge),
+        focusable: false,
+        data: {
+          path: smooth(layout.ways[place]?.points ?? []),
+          x: layout.ways[place]?.label.x ?? 0,
+          y: layout.ways[place]?.label.y ?? 0
+        },
         markerEnd: { type: MarkerType.ArrowClosed, width: 14, height: 14 }
       })),
-    [graph]
+    [graph, layout]
   );
+  const fits = (width - 2 * MARGIN) / Math.max(1, layout.width);
+  const zoom = Math.max(LEAST_ZOOM, Math.min(1, fits));
+  const height = Math.min(MOST_HEIGHT, Math.max(LEAST_HEIGHT, layout.height * zoom + 2 * MARGIN + FOOT));
   return (
-    <div className="tunelab-lineage-graph" data-wide={isWide}>
-      <ReactFlowProvider key={String(isWide)}>
+    <div className="tunelab-lineage-graph" style={{ height }}>
+      {/* Drawn anew where the width is another: the view is chosen once. */}
+      <ReactFlowProvider key={`${graph.of} ${Math.round(width / 40)}`}>
         <ReactFlow
           nodes={nodes}
           edges={edges}
-          nodeTypes={TYPES}
-          fitView
-          fitViewOptions={{ padding: 0.08, maxZoom: 1 }}
+          nodeTypes={NODES}
+          edgeTypes={EDGES}
+          defaultViewport={viewport()}
           minZoom={0.2}
+          maxZoom={1.5}
           nodesDraggable={false}
           nodesConnectable={false}
           elementsSelectable={false}
           disableKeyboardA11y
           // The page scrolls with the wheel; the buttons zoom.
           zoomOnScroll={false}
+          zoomOnDoubleClick={false}
           preventScrolling={false}
           proOptions={{ hideAttribution: true }}
         >
-          <Controls showInteractive={false} aria-label={trans.__('Zoom of the lineage')} />
+          <Controls orientation="horizontal" showInteractive={false} aria-label={trans.__('Zoom of the lineage')} />
         </ReactFlow>
       </ReactFlowProvider>
     </div>
   );
+
+  /** All of it where that can be read, else the thing itself in the middle. */
+  function viewport() {
+    const own = layout.places.get(graph.of) ?? { x: 0, y: 0 };
+    const along = (size: number, room: number, at: number) =>
+      size * zoom + 2 * MARGIN <= room
+        ? (room - size * zoom) / 2
+        : Math.max(room - MARGIN - size * zoom, Math.min(MARGIN, room / 2 - at * zoom));
+    return {
+      x: along(layout.width, width, own.x + BOX.width / 2),
+      y: along(layout.height, height - FOOT, own.y + BOX.height / 2),
+      zoom
+    };
+  }
 }
 
-function Box({ data }: NodeProps<BoxNode>) {
-  const { node, kind, isCentre, isWide, isChosen, onChoose } = data;
-  const label = plainText(node.label);
+function Way({ data, label, markerEnd }: EdgeProps<WayEdge>) {
+  return (
+    data && (
+      <BaseEdge
+        path={data.path}
+        label={label}
+        labelX={data.x}
+        labelY={data.y}
+        labelBgPadding={[3, 1]}
+        {...(markerEnd ? { markerEnd } : {})}
+      />
+    )
+  );
+}
+
+function Box({ data, positionAbsoluteX, positionAbsoluteY }: NodeProps<BoxNode>) {
+  const flow = useReactFlow();
+  const reached = ({ target, currentTarget }: FocusEvent) => {
+    const frame = currentTarget.closest('.react-flow');
+    if (!frame || !target.matches(':focus-visible')) {
+      return;
+    }
+    const [within, around] = [target.getBoundingClientRect(), frame.getBoundingClientRect()];
+    // The browser scrolls to what the Tab key reaches; here the view is moved instead.
+    for (let node = currentTarget.parentElement; node; node = node === frame ? null : node.parentElement) {
+      node.scrollTo(0, 0);
+    }
+    const isSeen = within.left >= around.left && within.right <= around.right;
+    if (!isSeen || within.top < around.top || within.bottom > around.bottom) {
+      const [x, y] = [positionAbsoluteX + BOX.width / 2, positionAbsoluteY + BOX.height / 2];
+      void flow.setCenter(x, y, { zoom: flow.getZoom() });
+    }
+  };
   return (
     <>
-      <Handle type="target" position={isWide ? Position.Left : Position.Top} isConnectable={false} />
-      <button
-        type="button"
-        className="tunelab-lineage-box nodrag nopan"
-        data-kind={node.kind}
-        data-centre={isCentre}
-        data-state={node.state}
-        aria-pressed={isChosen}
-        aria-label={`${kind} ${label}${isCentre ? `, ${trans.__('this one')}` : ''}`}
-        title={label}
-        onClick={() => {
-          onChoose(node);
-        }}
-      >
-        <b>{label}</b>
-        <span>{kind}</span>
-      </button>
-      <Handle type="source" position={isWide ? Position.Right : Position.Bottom} isConnectable={false} />
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <div className="tunelab-lineage-node" onFocus={reached}>
+        <LineageBox {...data} />
+      </div>
+      <Handle type="source" position={Position.Right} isConnectable={false} />
     </>
   );
 }

@@ -96,6 +96,7 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
         )}
         {isWide !== null && <LineageSection key={page.model} of={page.model} isOpen={isWide} />}
         {page.settings.length > 0 && <Settings settings={page.settings} />}
+        <LineageSection of={`model:${page.model}`} />
       </section>
     </div>
   );
