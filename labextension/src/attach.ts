@@ -6,7 +6,7 @@ import { CommModel } from './comm';
 import type { MLflowLink } from './widget/model';
 
 /** The protocol of kernel/tunelab/notebook/comms.py that this extension speaks. */
-const PROTOCOL = 6;
+const PROTOCOL = 7;
 /** After so long without an answer a kernel is said to be busy. */
 const PATIENCE_MS = 1500;
 const LOAD = '%load_ext tunelab';

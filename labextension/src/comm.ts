@@ -7,11 +7,23 @@ import type { Command, Model } from './widget/model';
 /** The comm target that `%load_ext tunelab` registers. */
 export const TARGET = 'tunelab';
 
+/** A row of a list, that a later one of the same id takes the place of. */
+interface ListRow {
+  readonly id: string;
+}
+
 type Listener = (...args: unknown[]) => void;
 
 /** What the kernel sends: see kernel/tunelab/notebook/comms.py. */
 type FromKernel =
   | { readonly method: 'state'; readonly state: Record<string, unknown> }
+  | {
+      readonly method: 'rows';
+      readonly name: string;
+      readonly rows: readonly ListRow[];
+      /** Where it has changed: the ids of all rows. */
+      readonly order: readonly string[] | null;
+    }
   | { readonly method: 'message'; readonly content: unknown }
   | { readonly method: 'refused'; readonly reason: string };
 
@@ -94,6 +106,13 @@ export class CommModel<T extends object> implements Model<T> {
           this.emit(`change:${name}`);
         });
         break;
+      case 'rows': {
+        const { name, rows, order } = data;
+        const state = this.state as Record<string, readonly ListRow[] | undefined>;
+        state[name] = merged(state[name] ?? [], rows, order);
+        this.emit(`change:${name}`);
+        break;
+      }
       case 'message':
         this.emit('msg:custom', data.content, message.buffers ?? []);
         break;
@@ -107,4 +126,18 @@ export class CommModel<T extends object> implements Model<T> {
       callback(...args);
     });
   }
+}
+
+/** A list with new rows in the places of old ones; those that have not changed stay the same objects. */
+function merged(
+  old: readonly ListRow[],
+  changed: readonly ListRow[],
+  order: readonly string[] | null
+): readonly ListRow[] {
+  const fresh = new Map(changed.map(row => [row.id, row]));
+  if (order === null) {
+    return old.map(row => fresh.get(row.id) ?? row);
+  }
+  const known = new Map([...old.map(row => [row.id, row] as const), ...fresh]);
+  return order.flatMap(id => known.get(id) ?? []);
 }

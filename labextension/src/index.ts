@@ -18,6 +18,7 @@ import { DATASET_MIME, JOB_MIME, LiveOutput } from './output';
 import { PANEL_ID, Studio } from './panel';
 import { LabShell } from './shell';
 import { PanelSource } from './source';
+import { ActivityWatch, notify } from './watch';
 
 /** The commands of the extension. */
 export namespace CommandIDs {
@@ -155,6 +156,15 @@ const plugin: JupyterFrontEndPlugin<void> = {
       }
     };
     restorer?.add(panel, PANEL_ID);
+    let isNotified = true;
+    new ActivityWatch(source, panel.title, told => {
+      if (isNotified) {
+        notify(told, route => {
+          panel.go(route);
+          shell.activateById(panel.id);
+        });
+      }
+    });
 
     commands.addCommand(CommandIDs.openPanel, {
       label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),
@@ -221,7 +231,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     const loaded = await settings;
     place((loaded?.get('side').composite as string | undefined) ?? 'left');
+    isNotified = (loaded?.get('notifications').composite as boolean | undefined) ?? true;
     loaded?.changed.connect(() => {
+      isNotified = loaded.get('notifications').composite as boolean;
       const wasVisible = panel.isVisible;
       place(loaded.get('side').composite as string);
       if (wasVisible && labShell) {

@@ -19,7 +19,8 @@ from tunelab.jobs.journal import Journal
 from tunelab.jobs.manager import Job
 from tunelab.notebook import recordtable
 from tunelab.notebook.display import job_html
-from tunelab.notebook.live import JobList, Live, live
+from tunelab.notebook.joblist import JobList
+from tunelab.notebook.live import Live, live
 from tunelab.notebook.widgets import JobWidget
 
 BASE, TUNED, BIG = "smollm2-135m", "chatty@1", "big"

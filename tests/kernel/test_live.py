@@ -16,7 +16,8 @@ from tunelab.errors import JobError
 from tunelab.jobs import folder as folders
 from tunelab.jobs import locks
 from tunelab.jobs.journal import Journal
-from tunelab.notebook.live import JobList, live
+from tunelab.notebook.joblist import JobList
+from tunelab.notebook.live import live
 from tunelab.notebook.widgets import JobWidget
 
 SPEC: dict[str, Any] = {
@@ -48,6 +49,10 @@ class Seen:
     def state(self, **values: Any) -> None:
         self.values |= values
         self.states += 1
+
+    def rows(self, name: str, changed: list[dict[str, Any]], order: list[str] | None) -> None:
+        rows = {row["id"]: row for row in [*self.values[name], *changed]}
+        self.values[name] = [rows[one] for one in order or [row["id"] for row in self.values[name]]]
 
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         for name, (at, points) in unpack(index, values).items():
@@ -362,7 +367,7 @@ def test_the_kernel_answers_while_a_cell_runs(kernel: Client) -> None:
     kernel.start(SLEEP)
     kernel.comm("comm_open", "hello", {"view": "hello"})
     hello = kernel.hear("hello", lambda data: True)["state"]
-    assert hello["protocol"] == 5
+    assert hello["protocol"] == 7
     assert "mlflow" in hello
     kernel.comm("comm_open", "job", {"view": "job", "job": folder.id})
     kernel.hear("job", lambda data: data.get("state", {}).get("snapshot", {}).get("state") == "running")

@@ -1,5 +1,5 @@
 /** A host that tests drive by hand, in JupyterLab's place. */
-import type { DatasetTraits, JobRow, JobTraits, MLflowLink } from '../../labextension/src/widget/model';
+import type { DatasetTraits, JobSnapshot, JobTraits, MLflowLink } from '../../labextension/src/widget/model';
 import type { Route } from '../../labextension/src/widget/route';
 import type { Asked, Shell, ViewSettings } from '../../labextension/src/widget/shell';
 import { TestModel } from './models';
@@ -17,7 +17,7 @@ export class OpenedModel extends TestModel<JobTraits> {
     this.closed = true;
   }
 
-  answer(changes: Partial<JobRow> = {}): void {
+  answer(changes: Partial<JobSnapshot> = {}): void {
     this.update({ snapshot: snapshot({ id: this.job, ...changes }), cell: '%%customize\n', mlflow: null });
   }
 }

@@ -24,6 +24,8 @@ from tunelab.jobs.locks import Held, is_held, try_hold
 COMPLETE = ".complete"
 #: The folder beside the checkpoints in which one is written.
 UNFINISHED = ".writing"
+#: A list of a thousand jobs reads as many specs: libyaml's loader takes a tenth of the time where it is there.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-\d{8}-\d{6}-[0-9a-f]{4}")
 
 
@@ -104,7 +106,7 @@ class JobFolder:
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved spec."""
-        loaded: dict[str, Any] = yaml.safe_load(self.spec_file.read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = yaml.load(self.spec_file.read_text(encoding="utf-8"), _LOADER)
         return loaded
 
     def write_spec(self, spec: dict[str, Any]) -> None:
@@ -193,12 +195,23 @@ def find(job_id: str) -> JobFolder:
 
 def every() -> list[JobFolder]:
     """Return the folders of all jobs, newest first."""
-    found = [entry for entry in workspace.current().jobs.iterdir() if _ID.fullmatch(entry.name)]
-    return [JobFolder(path) for path in sorted(found, key=_made, reverse=True)]
+    jobs = workspace.current().jobs
+    return [
+        JobFolder(jobs / job_id) for job_id in sorted(ids(jobs), key=lambda job_id: made(jobs, job_id), reverse=True)
+    ]
 
 
-def _made(path: Path) -> tuple[list[str], int]:
+def ids(jobs: Path) -> list[str]:
+    """Return the ids of the jobs in a workspace's folder of jobs, in no order."""
+    with os.scandir(jobs) as entries:
+        return [entry.name for entry in entries if _ID.fullmatch(entry.name)]
+
+
+def made(jobs: Path, job_id: str) -> tuple[str, str, int]:
     """Return when a job was submitted: by its id, and within one second by its first file."""
-    noted = path / "submitted.json"
-    # A job may be removed by another process at this moment.
-    return path.name.rsplit("-", 3)[1:3], noted.stat().st_mtime_ns if noted.exists() else 0
+    _, day, clock, _ = job_id.rsplit("-", 3)
+    try:
+        return day, clock, os.stat(jobs / job_id / "submitted.json").st_mtime_ns
+    except FileNotFoundError:
+        # A job may be removed by another process at this moment.
+        return day, clock, 0

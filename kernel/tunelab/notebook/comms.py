@@ -1,8 +1,9 @@
 """The kernel's end of the JupyterLab extension: one comm a view, opened by the page, on a subshell while cells run.
 
 The extension draws with its own copy of the views, so only data goes over the wire. To the page go
-``{"method": "state", "state": {…}}`` and ``{"method": "message", "content": {…}}``; from it come the commands that the
-``command`` of each thing on show takes. What cannot be shown is answered with ``{"method": "refused", "reason": …}``.
+``{"method": "state", "state": {…}}``, of a long list ``{"method": "rows", …}``, and ``{"method": "message", "content":
+{…}}``; from it come the commands that the ``command`` of each thing on show takes. What cannot be shown is answered
+with ``{"method": "refused", "reason": …}``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import Any, Protocol
 
 from tunelab import workspace
 from tunelab.errors import Error
+from tunelab.notebook.activity import activity
 from tunelab.notebook.comparison import ComparisonPage
 from tunelab.notebook.createform import CreateForm
 from tunelab.notebook.customizeform import CustomizeForm
 from tunelab.notebook.datasets import DatasetPage, dataset_list
 from tunelab.notebook.evaluateform import EvaluateForm
 from tunelab.notebook.functions import function_list
+from tunelab.notebook.joblist import job_list
 from tunelab.notebook.lineage import LineagePage
-from tunelab.notebook.live import job_list, live
+from tunelab.notebook.live import live
 from tunelab.notebook.metrics import metric_list
 from tunelab.notebook.modelpages import BasePage, ModelPage
 from tunelab.notebook.models import model_list
@@ -30,7 +33,7 @@ from tunelab.registry import links
 
 TARGET = "tunelab"
 #: Raised with every change that an older page or kernel would not understand.
-PROTOCOL = 6
+PROTOCOL = 7
 
 
 class Shown(Protocol):
@@ -58,6 +61,10 @@ class CommView:
     def state(self, **values: Any) -> None:
         """Show these values in place of the earlier ones."""
         self.comm.send({"method": "state", "state": values})
+
+    def rows(self, name: str, changed: list[dict[str, Any]], order: list[str] | None) -> None:
+        """Show these rows of a list in place of those of the same id; `order` is of all ids, where it changed."""
+        self.comm.send({"method": "rows", "name": name, "rows": changed, "order": order})
 
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
@@ -100,6 +107,8 @@ def _opened(comm: Any, message: dict[str, Any]) -> None:
 def _shown(asked: dict[str, Any]) -> Shown:
     """Return what a view of the page is to show."""
     match asked["view"]:
+        case "activity":
+            return activity()
         case "jobs":
             return job_list()
         case "datasets":

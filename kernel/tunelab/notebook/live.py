@@ -23,15 +23,14 @@ from tunelab.notebook import evaluations, rollouts
 from tunelab.notebook.evaluations import EvaluationDesk
 from tunelab.notebook.picture import picture
 from tunelab.notebook.rollouts import RolloutDesk
-from tunelab.notebook.snapshot import HEADLINE, cell, headline, snapshot
+from tunelab.notebook.snapshot import cell, snapshot
 from tunelab.registry import links
 from tunelab.spec import REINFORCEMENT
 
 _NEWS_EVERY_S = 0.01
 _LOOK_EVERY_S = 0.1
 _REVIVE_EVERY_S = 2.0
-_LIST_EVERY_S = 0.5
-_SPARK_POINTS = 48
+LIST_EVERY_S = 0.5
 #: After so many looks in a row that failed, a job is not shown any more.
 _FAILURES = 20
 
@@ -178,7 +177,7 @@ class Live:
         elif content["type"] in evaluations.ASKED:
             if self._evaluation:
                 self._evaluation.command(view, content)
-        elif _did(self.job, content["type"], view):
+        elif did(self.job, content["type"], view):
             self.look()
 
     def _size(self) -> int:
@@ -230,7 +229,7 @@ class Listing:
             self.look()
             self._views.append(view)
             view.state(**{self._name: self._shown})
-        watch(self, _LIST_EVERY_S)
+        watch(self, LIST_EVERY_S)
 
     def remove(self, view: Any) -> None:
         """Show the list in this view no more."""
@@ -259,62 +258,7 @@ class Listing:
         raise NotImplementedError
 
 
-class JobList(Listing):
-    """The workspace's jobs on show, newest first."""
-
-    def __init__(self) -> None:
-        super().__init__("jobs")
-        self._rows: dict[str, _Row] = {}
-
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: ``pause``, ``resume``, ``move_up`` or ``cancel`` a job."""
-        try:
-            job = manager.find(content["job"])
-        except Error as error:
-            view.notice(str(error))
-            return
-        if _did(job, content["type"], view):
-            self.look()
-
-    def _present(self) -> list[dict[str, Any]]:
-        found = folders.every()
-        self._rows = {folder.id: self._rows.get(folder.id) or _Row(folder) for folder in found}
-        return [row.show() for row in self._rows.values()]
-
-
-class _Row:
-    """One job in the list: its snapshot without log and minor metrics, its sparkline, and how an evaluation went."""
-
-    def __init__(self, folder: folders.JobFolder) -> None:
-        self._curves = Curves()
-        self._job = Job(folder, hear=self._curves.fold)
-        self._last: dict[str, Any] | None = None
-        self._is_final = False
-
-    def show(self) -> dict[str, Any]:
-        if self._last and self._is_final:
-            return self._last
-        # Looked at before the journal, where the version stands before this goes.
-        is_pending = self._job.folder.pending.exists()
-        view = self._job.view()
-        # An evaluation has no curve.
-        name = HEADLINE.get(self._job.spec.get("technique", ""), "")
-        curve = self._curves.get(name)
-        spark = [[step, value] for step, value in curve.thinned(_SPARK_POINTS) if value == value] if curve else []
-        now = snapshot(self._job, view)
-        shown = [f"eval_{name}", name, "eval_loss", "loss"]
-        metrics = [metric for metric in now["metrics"] if metric["name"] in shown]
-        metrics.sort(key=lambda metric: shown.index(metric["name"]))
-        elapsed = now["elapsed_s"] if view.has_ended else None
-        own = {"logs": [], "metrics": metrics, "elapsed_s": elapsed, "spark": spark}
-        self._last = now | own | {"headline": headline(self._job, view)}
-        self._is_final = view.has_ended and not is_pending
-        if self._is_final:
-            self._curves.clear()
-        return self._last
-
-
-def _did(job: Job, verb: str, view: View) -> bool:
+def did(job: Job, verb: str, view: View) -> bool:
     """Do what a view asks of a job; where that cannot be done the view is told why."""
     try:
         _VERBS[verb](job)
@@ -325,7 +269,6 @@ def _did(job: Job, verb: str, view: View) -> bool:
 
 
 _lives: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
-_lists: dict[str, JobList] = {}
 _watched: dict[Any, tuple[float, float]] = {}
 _failed: dict[Any, int] = {}
 _guard = threading.Lock()
@@ -347,14 +290,6 @@ def live(job_id: str) -> Live:
         if found is None:
             found = _lives[str(folder.path)] = Live(folder)
         return found
-
-
-def job_list() -> JobList:
-    """Return the current workspace's jobs on show."""
-    from tunelab import workspace
-
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), JobList())
 
 
 def watch(thing: Watched, every_s: float) -> None:

@@ -22,13 +22,28 @@ _sizes: WeakKeyDictionary[Job, tuple[tuple[Any, ...], int]] = WeakKeyDictionary(
 
 def snapshot(job: Job, view: JobView) -> dict[str, Any]:
     """Return what the page's view shows of a job, as JSON."""
+    return present(job, view) | {
+        "sentence": sentence(view),
+        "rows": _rows(job),
+        "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
+        "logs": list(view.logs),
+        "alerts": view.alerts,
+        "checkpoint": view.checkpoint,
+        "restarts": view.restarts,
+        "disk_bytes": _disk_bytes(job, view),
+        "submitted": job.facts["submitted_ns"] / 1e9,
+        "started": view.started,
+    }
+
+
+def present(job: Job, view: JobView) -> dict[str, Any]:
+    """Return what a list shows of a job too: who it is, and how far it is."""
     return {
         "id": job.id,
         "name": job.spec["name"],
         "kind": job.spec["kind"],
         **(_evaluation(job) if job.spec["kind"] == "evaluate" else _customization(job)),
         "state": view.state,
-        "sentence": sentence(view),
         "reason": view.reason,
         "cancelling": not view.has_ended and job.folder.cancel_request.exists(),
         # The request stays while the job is paused.
@@ -41,22 +56,22 @@ def snapshot(job: Job, view: JobView) -> dict[str, Any]:
         "tokens_per_s": view.tokens_per_s,
         "share": view.share,
         "phase": view.phase,
-        "metrics": [{"name": name, "value": value, "step": step} for name, (value, step) in view.metrics.items()],
-        "logs": list(view.logs),
-        "alerts": view.alerts,
-        "checkpoint": view.checkpoint,
-        "restarts": view.restarts,
-        "disk_bytes": _disk_bytes(job, view),
         "model_version": view.model_version,
-        "submitted": job.facts["submitted_ns"] / 1e9,
-        "started": view.started,
         "ended": view.ended,
         "elapsed_s": view.elapsed_s(time.time()),
     }
 
 
+def _rows(job: Job) -> dict[str, int]:
+    facts = job.facts
+    if job.spec["kind"] == "evaluate":
+        # Of a benchmark the harness knows the rows.
+        return {"train": 0, "eval": facts.get("rows", 0)}
+    return {"train": facts["train_rows"], "eval": facts["eval_rows"]}
+
+
 def _customization(job: Job) -> dict[str, Any]:
-    spec, facts = job.spec, job.facts
+    spec = job.spec
     adapter, hyperparameters = spec["adapter"], spec["hyperparameters"]
     return {
         "technique": spec["technique"],
@@ -64,7 +79,6 @@ def _customization(job: Job) -> dict[str, Any]:
         "dataset": spec["dataset"],
         "adapter": f"LoRA r{adapter['r']}" if adapter["type"] == "lora" else "full",
         "epochs": None if hyperparameters.get("max_steps", -1) > 0 else hyperparameters["num_train_epochs"],
-        "rows": {"train": facts["train_rows"], "eval": facts["eval_rows"]},
     }
 
 
@@ -80,8 +94,6 @@ def _evaluation(job: Job) -> dict[str, Any]:
         "dataset": spec["dataset"] or (", ".join(benchmark["tasks"]) if benchmark else ""),
         "adapter": _scored_by(spec),
         "epochs": None,
-        # Of a benchmark the harness knows the rows.
-        "rows": {"train": 0, "eval": facts.get("rows", 0)},
     }
 
 

@@ -35,8 +35,8 @@ export interface Alert {
   readonly count: number;
 }
 
-/** All that a job's view shows besides its curves, as the kernel read it from the journal. Times are seconds. */
-export interface JobSnapshot {
+/** What a job is and how far it is, as the kernel read it from the journal. Times are seconds. */
+export interface JobPresent {
   readonly id: string;
   /** The custom model's name. */
   readonly name: string;
@@ -69,6 +69,15 @@ export interface JobSnapshot {
   /** What the worker does besides training steps, such as `loading the model`. */
   readonly phase: string | null;
   readonly metrics: readonly Metric[];
+  /** The registered version, such as `chatty@1`. */
+  readonly model_version: string | null;
+  readonly ended: number | null;
+  /** Seconds of work so far. */
+  readonly elapsed_s: number | null;
+}
+
+/** All that a job's view shows besides its curves. */
+export interface JobSnapshot extends JobPresent {
   /** The last few lines. */
   readonly logs: readonly LogLine[];
   /** The last word of each warning, the latest first. */
@@ -79,17 +88,12 @@ export interface JobSnapshot {
   /** What the job's folder takes on the disk. */
   readonly disk_bytes: number;
   readonly rows: { readonly train: number; readonly eval: number };
-  /** The registered version, such as `chatty@1`. */
-  readonly model_version: string | null;
   readonly submitted: number;
   readonly started: number | null;
-  readonly ended: number | null;
-  /** Seconds of work so far. */
-  readonly elapsed_s: number | null;
 }
 
-/** One job in the list: a snapshot with the points of its headline curve. */
-export interface JobRow extends JobSnapshot {
+/** One job in the list: the metrics are those that matter, the points are of its headline curve. */
+export interface JobRow extends JobPresent {
   readonly spark: readonly (readonly [step: number, value: number])[];
   /** How an evaluation went; null before it is completed, and of a customization. */
   readonly headline?: Headline | null;
@@ -216,6 +220,8 @@ export interface JobTraits {
 /** The synced traits of the list of jobs. */
 export interface ListTraits {
   jobs: readonly JobRow[];
+  /** How many jobs' journals the kernel has still to read. */
+  left?: number;
 }
 
 /** One row of a dataset, as its JSON has it. */

@@ -1,6 +1,6 @@
 /** What each state of a job says, as sentences. */
 import { capitalise, formatDuration, formatNumber, ordinal, plainText } from './format';
-import type { JobSnapshot } from './model';
+import type { JobPresent } from './model';
 
 /** How urgent a state is; it chooses a colour, and the sentence says the same in words. */
 export type Tone = 'calm' | 'busy' | 'good' | 'warn' | 'bad';
@@ -17,17 +17,17 @@ export interface StateText {
 }
 
 /** Whether nothing more will come. */
-export function hasEnded(state: JobSnapshot['state']): boolean {
+export function hasEnded(state: JobPresent['state']): boolean {
   return state === 'completed' || state === 'failed' || state === 'cancelled';
 }
 
 /** Whether no points are about to come: a job that has the next turn starts in a moment. */
-export function isIdle({ state, position }: JobSnapshot): boolean {
+export function isIdle({ state, position }: JobPresent): boolean {
   return hasEnded(state) || state === 'paused' || (state === 'queued' && position !== null);
 }
 
 /** The words for the state that `job` is in. */
-export function describeState(job: JobSnapshot): StateText {
+export function describeState(job: JobPresent): StateText {
   const reason = job.reason === null ? '' : plainText(job.reason).trim();
   const because = reason && `: ${reason}`;
   const at = job.step === null ? '' : ` at ${place(job)}`;
@@ -97,7 +97,7 @@ export function describeState(job: JobSnapshot): StateText {
 }
 
 /** `step 12 of 60`, or `step 12` where the end is not known; an evaluation has no steps: `12 of 60`. */
-function place({ kind, step, total }: JobSnapshot): string {
+function place({ kind, step, total }: JobPresent): string {
   const now = `${kind === 'evaluate' ? '' : 'step '}${formatNumber(step ?? 0)}`;
   return total === null ? now : `${now} of ${formatNumber(total)}`;
 }
@@ -114,7 +114,7 @@ function queuePlace(position: number | null): string {
 }
 
 /** What a running job does before it has stopped. */
-function untilThen({ kind, cancelling, step }: JobSnapshot): string {
+function untilThen({ kind, cancelling, step }: JobPresent): string {
   if (cancelling) {
     return ': saving what there is';
   }
@@ -125,7 +125,7 @@ function untilThen({ kind, cancelling, step }: JobSnapshot): string {
       : ': finishing the step and saving';
 }
 
-function runningSentence(job: JobSnapshot, because: string): string {
+function runningSentence(job: JobPresent, because: string): string {
   if (because) {
     return `${job.step === null ? 'Running' : capitalise(place(job))}${because}`;
   }
@@ -139,7 +139,7 @@ function runningSentence(job: JobSnapshot, because: string): string {
 }
 
 /** `212 tokens/s, 68% of the machine’s rate`, the share where it is known. */
-function pace({ tokens_per_s: tokens, share }: JobSnapshot): string | null {
+function pace({ tokens_per_s: tokens, share }: JobPresent): string | null {
   if (tokens === null) {
     return null;
   }
@@ -149,7 +149,7 @@ function pace({ tokens_per_s: tokens, share }: JobSnapshot): string | null {
 }
 
 /** `epoch 1.29 of 3`, where the job goes by epochs. */
-function epochs({ epoch, epochs, step }: JobSnapshot): string | null {
+function epochs({ epoch, epochs, step }: JobPresent): string | null {
   return epoch === null || epochs === null || step === null
     ? null
     : `epoch ${epoch.toFixed(2)} of ${Number.isInteger(epochs) ? epochs : epochs.toFixed(2)}`;
