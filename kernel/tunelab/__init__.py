@@ -68,9 +68,28 @@ __all__ = [
     "recipe",
     "replay",
     "reward_prompts",
+    "studio",
     "try_reward",
     "unload_ipython_extension",
 ]
+
+
+def studio(place: str | None = None) -> None:
+    """Show the Studio in the running cell: models, datasets, jobs, evaluations and evaluators.
+
+    Parameters
+    ----------
+    place
+        Where it begins: ``models``, ``datasets``, ``jobs``, ``evaluations`` or ``evaluators``.
+
+    Raises
+    ------
+    Error
+        If there is no notebook, or no such place.
+    """
+    from tunelab.notebook.studio import show
+
+    show(place)
 
 
 def load_ipython_extension(ipython: Any) -> None:

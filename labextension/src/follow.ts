@@ -11,8 +11,21 @@ export interface Source {
   readonly changed: ISignal<unknown, void>;
 }
 
+/** Where a Studio finds its kernel. */
+export interface StudioSource extends Source {
+  /** The notebook whose kernel it is, or null for the panel's own. */
+  readonly notebook: string | null;
+  /** Why a kernel could not be started, or nothing. */
+  readonly failure: string;
+  /** From now on a kernel may be started where there is none. */
+  activate(): void;
+  /** Starts a kernel again, where that is not the notebook's part. */
+  restartOwn(): void;
+}
+
 /** Follows a session from kernel to kernel. */
-export class SessionSource implements Source {
+export class SessionSource implements StudioSource {
+  readonly failure = '';
   private _attachment: Attachment | null = null;
   private readonly _changed = new Signal<this, void>(this);
 
@@ -31,6 +44,18 @@ export class SessionSource implements Source {
 
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  get notebook(): string {
+    return this.session.path;
+  }
+
+  activate(): void {
+    // A notebook's kernel is started by the notebook.
+  }
+
+  restartOwn(): void {
+    // Likewise.
   }
 
   private update(): void {

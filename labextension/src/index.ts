@@ -14,18 +14,20 @@ import { sourceOf } from './follow';
 import { customizeIcon } from './icons';
 import { MLflow } from './mlflow';
 import { customizationNotebook, DEFAULT_MODEL, formRoute } from './notebook';
-import { DATASET_MIME, JOB_MIME, LiveOutput } from './output';
+import { DATASET_MIME, JOB_MIME, LiveOutput, STUDIO_MIME } from './output';
 import { PANEL_ID, Studio } from './panel';
 import { LabShell } from './shell';
 import { PanelSource } from './source';
+import { StudioTabs } from './studiotabs';
 import { ActivityWatch, notify } from './watch';
-
 /** The commands of the extension. */
 export namespace CommandIDs {
   /** Creates and opens a notebook that customizes a model; `cwd` names the folder, else the file browser's is used. */
   export const newNotebook = 'tunelab:new-notebook';
   /** Shows the side panel. */
   export const openPanel = 'tunelab:open-panel';
+  /** Shows the Studio in a tab of the main area. */
+  export const openStudio = 'tunelab:open-studio';
   /** Opens all of MLflow in a tab. */
   export const openMLflow = 'tunelab:open-mlflow';
   /** Shows the dialog that creates a dataset, on the file browser's file where it is called from its context menu. */
@@ -123,17 +125,18 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const tools = new DatasetTools(app, source, documents, browser);
     // Outputs are drawn while the settings are still on their way.
     const settings = registry?.load(PLUGIN_ID) ?? Promise.resolve(null);
-    const panelHost = new LabShell(app, mlflow, tools, source, source, notebooks, settings);
+    const studios = new StudioTabs(app, source);
+    const panelHost = new LabShell(app, mlflow, tools, source, studios, notebooks, settings);
 
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (panel: NotebookPanel) => {
         const { rendermime } = panel.content;
         const own = sourceOf(panel.context.sessionContext);
-        const host = new LabShell(app, mlflow, tools, own, source, notebooks, settings);
+        const host = new LabShell(app, mlflow, tools, own, studios, notebooks, settings, panelHost);
         rendermime.addFactory(
           {
             safe: true,
-            mimeTypes: [JOB_MIME, DATASET_MIME],
+            mimeTypes: [JOB_MIME, DATASET_MIME, STUDIO_MIME],
             createRenderer: () => new LiveOutput(own, host, rendermime)
           },
           // Before ipywidgets' own renderer, which is at -10.
@@ -142,6 +145,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
         return new DisposableDelegate(() => {
           rendermime.removeMimeType(JOB_MIME);
           rendermime.removeMimeType(DATASET_MIME);
+          rendermime.removeMimeType(STUDIO_MIME);
         });
       }
     });
@@ -174,6 +178,18 @@ const plugin: JupyterFrontEndPlugin<void> = {
         shell.activateById(panel.id);
       }
     });
+    commands.addCommand(CommandIDs.openStudio, {
+      label: args => (args.isPalette ? 'Open Studio' : 'Studio'),
+      caption: 'Show models, datasets, jobs, evaluations and evaluators in a tab',
+      icon: args => (args.isPalette ? undefined : customizeIcon),
+      describedBy: { args: IN_PALETTE },
+      execute: () => {
+        panelHost.openStudio();
+      }
+    });
+    if (restorer) {
+      studios.restore(restorer, CommandIDs.openStudio);
+    }
     commands.addCommand(CommandIDs.openMLflow, {
       label: args => (args.isPalette ? 'Open MLflow' : 'MLflow'),
       caption: 'Open the MLflow of the workspace: runs, models, datasets',
@@ -219,9 +235,11 @@ const plugin: JupyterFrontEndPlugin<void> = {
         }
       }
     });
+    launcher?.add({ command: CommandIDs.openStudio, category: CATEGORY });
     launcher?.add({ command: CommandIDs.openMLflow, category: CATEGORY });
     for (const command of [
       CommandIDs.openPanel,
+      CommandIDs.openStudio,
       CommandIDs.openMLflow,
       CommandIDs.createDataset,
       CommandIDs.openCellInForm

@@ -1,23 +1,27 @@
-/** A job or a dataset in a cell's output: live while its kernel can show it, else as it was saved. */
+/** A job, a dataset or the Studio in a cell's output: live while its kernel can show it, else as it was saved. */
 import { MimeModel, type IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
 import { DatasetHost } from './datasethost';
-import type { Source } from './follow';
+import type { StudioSource } from './follow';
 import { JobHost } from './jobhost';
+import { StudioHost } from './studiohost';
+import { PLACES } from './widget/route';
 import type { Shell } from './widget/shell';
 
 /** What a job's output holds: the job's id. Kernel: notebook/display.py. */
 export const JOB_MIME = 'application/vnd.tunelab.job+json';
 /** What a dataset's output holds: `NAME@VERSION`. */
 export const DATASET_MIME = 'application/vnd.tunelab.dataset+json';
+/** What the Studio's output holds: the place that it begins with. Kernel: notebook/studio.py. */
+export const STUDIO_MIME = 'application/vnd.tunelab.studio+json';
 /** The types that are live, or nothing. */
-const OURS = [JOB_MIME, DATASET_MIME, 'application/vnd.jupyter.widget-view+json'];
+const OURS = [JOB_MIME, DATASET_MIME, STUDIO_MIME, 'application/vnd.jupyter.widget-view+json'];
 
 /**
- * Draws `{job: ID}` or `{dataset: NAME@VERSION}`. It is safe in any notebook: a name is all it takes from the file, and
+ * Draws `{job: ID}`, `{dataset: NAME@VERSION}` or `{place: PLACE}`. It is safe in any notebook: a name is all it takes from the file, and
  * pictures are drawn as images.
  */
 export class LiveOutput extends Widget implements IRenderMime.IRenderer {
@@ -26,7 +30,7 @@ export class LiveOutput extends Widget implements IRenderMime.IRenderer {
   private name = '';
 
   constructor(
-    private readonly source: Source,
+    private readonly source: StudioSource,
     private readonly shell: Shell,
     private readonly rendermime: IRenderMimeRegistry
   ) {
@@ -37,11 +41,15 @@ export class LiveOutput extends Widget implements IRenderMime.IRenderer {
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const { job = '', dataset = '' } = { ...asked(model, JOB_MIME), ...asked(model, DATASET_MIME) };
-    const name = job || dataset;
+    const name = job || dataset || STUDIO_MIME;
     if (name !== this.name) {
       this.name = name;
       this.host?.dispose();
-      const host = job ? this.jobHost(job, model) : new DatasetHost(dataset, this.source, this.shell);
+      const host = job
+        ? this.jobHost(job, model)
+        : dataset
+          ? new DatasetHost(dataset, this.source, this.shell)
+          : this.studio(model);
       this.host = host;
       host.hide();
       (this.layout as PanelLayout).addWidget(host);
@@ -60,6 +68,12 @@ export class LiveOutput extends Widget implements IRenderMime.IRenderer {
       keep(model, picture);
     });
     return host;
+  }
+
+  private studio(model: IRenderMime.IMimeModel): StudioHost {
+    const { place } = model.data[STUDIO_MIME] as { place?: string | null };
+    const known = PLACES.find(each => each === place);
+    return new StudioHost(this.source, this.shell, known ? { place: known } : {});
   }
 
   /** What the file has of it besides its name: the picture, a table, or text. */

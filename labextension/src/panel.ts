@@ -1,31 +1,22 @@
 /** The Studio as a Lumino widget: the side panel, a tab of the main area, a cell's output. */
+import type { JSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import type { Attachment } from './attach';
 import { CommModel } from './comm';
+import type { StudioSource } from './follow';
 import { customizeIcon } from './icons';
-import { stateOf, type PanelSource } from './source';
-import type { MetricsTraits } from './widget/judgemetrics';
-import type { DatasetsTraits, ListTraits } from './widget/model';
-import type { ModelsTraits } from './widget/models';
+import { stateOf } from './source';
+import { NO_LISTS, OpenLists } from './widget/lists';
 import type { StudioOptions } from './widget/mount';
-import type { Lists, PanelState } from './widget/PanelView';
+import type { PanelState } from './widget/PanelView';
 import type { Route } from './widget/route';
 import type { Shell } from './widget/shell';
 
 /** The panel's id in the page. */
 export const PANEL_ID = 'tunelab-panel';
-
-/** The lists' models in one kernel. */
-interface OpenLists {
-  readonly of: Attachment;
-  readonly models: CommModel<ModelsTraits>;
-  readonly datasets: CommModel<DatasetsTraits>;
-  readonly jobs: CommModel<ListTraits>;
-  readonly metrics: CommModel<MetricsTraits>;
-}
 
 /** The Studio: lists and pages, or a sentence and a button. */
 export class Studio extends Widget {
@@ -34,10 +25,10 @@ export class Studio extends Widget {
   private undo: (() => void) | null = null;
   private openPage: ((route: Route) => void) | null = null;
   private wanted: Route | null = null;
-  private lists: OpenLists | null = null;
+  private lists: { readonly of: Attachment; readonly models: OpenLists } | null = null;
 
   constructor(
-    private readonly source: PanelSource,
+    private readonly source: StudioSource,
     private readonly shell: Shell,
     private readonly options: StudioOptions = {}
   ) {
@@ -109,44 +100,26 @@ export class Studio extends Widget {
       this.closeLists();
     }
     if (ready && !this.lists) {
-      this.lists = this.openLists(attachment);
+      this.lists = { of: attachment, models: this.openLists(attachment) };
     }
-    this.draw({ ...stateOf(this.source), mlflow: attachment?.answer?.mlflow ?? null, ...shown(this.lists) });
+    this.draw({
+      ...stateOf(this.source),
+      mlflow: attachment?.answer?.mlflow ?? null,
+      ...(this.lists?.models.shown() ?? NO_LISTS)
+    });
   }
 
   private openLists(of: Attachment): OpenLists {
-    const redraw = () => {
-      this.refresh();
-    };
-    const { kernel } = of;
-    const models = new CommModel<ModelsTraits>(kernel, { view: 'models' });
-    models.on('change:models', redraw);
-    const datasets = new CommModel<DatasetsTraits>(kernel, { view: 'datasets' });
-    datasets.on('change:datasets', redraw);
-    const jobs = new CommModel<ListTraits>(kernel, { view: 'jobs' });
-    jobs.on('change:jobs', redraw);
-    const metrics = new CommModel<MetricsTraits>(kernel, { view: 'metrics' });
-    metrics.on('change:metrics', redraw);
-    return { of, models, datasets, jobs, metrics };
+    return new OpenLists(
+      asked => new CommModel(of.kernel, asked as JSONObject),
+      () => {
+        this.refresh();
+      }
+    );
   }
 
   private closeLists(): void {
-    if (this.lists) {
-      const { models, datasets, jobs, metrics } = this.lists;
-      [models, datasets, jobs, metrics].forEach(model => {
-        model.close();
-      });
-      this.lists = null;
-    }
+    this.lists?.models.close();
+    this.lists = null;
   }
-}
-
-/** The lists that the kernel has sent. */
-function shown(lists: OpenLists | null): Lists {
-  return {
-    models: lists?.models.get('models') ? lists.models : null,
-    datasets: lists?.datasets.get('datasets') ? lists.datasets : null,
-    jobs: lists?.jobs.get('jobs') ? lists.jobs : null,
-    metrics: lists?.metrics.get('metrics') ? lists.metrics : null
-  };
 }

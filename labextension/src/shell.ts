@@ -14,8 +14,7 @@ import { customizeIcon } from './icons';
 import { JobHost, kernelOf, openJob } from './jobhost';
 import type { MLflow } from './mlflow';
 import { DEFAULT_MODEL } from './notebook';
-import { Studio } from './panel';
-import type { PanelSource } from './source';
+import type { StudioTabs } from './studiotabs';
 import type { DatasetTraits, JobTraits, MLflowLink, Model } from './widget/model';
 import type { Route } from './widget/route';
 import type { Asked, Shell, ViewSettings } from './widget/shell';
@@ -24,7 +23,6 @@ const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: DEFAULT
 
 /** The host of the views that draw from `source`. */
 export class LabShell implements Shell {
-  private static studios = 0;
   private current = DEFAULTS;
   private readonly listeners = new Set<() => void>();
 
@@ -33,9 +31,11 @@ export class LabShell implements Shell {
     private readonly mlflow: MLflow,
     private readonly tools: DatasetTools,
     private readonly source: Source,
-    private readonly panel: PanelSource,
+    private readonly studios: StudioTabs,
     private readonly notebooks: INotebookTracker,
-    settings: Promise<ISettingRegistry.ISettings | null>
+    settings: Promise<ISettingRegistry.ISettings | null>,
+    /** The host of the Studio’s tab, whose kernel may be another one; without, this one. */
+    private readonly studioHost?: Shell
   ) {
     void settings.then(loaded => {
       const read = () => {
@@ -54,11 +54,7 @@ export class LabShell implements Shell {
   }
 
   openStudio(route?: Route): void {
-    const id = `tunelab-studio-${++LabShell.studios}`;
-    this.tab(id, 'Studio', 'Model customization (tunelab)', () => {
-      // In the main area it follows the notebook on show, as the side panel does.
-      return new Studio(this.panel, this, route ? { route } : {});
-    });
+    this.studios.open(this.studioHost ?? this, route);
   }
 
   openModel(job: string): Model<JobTraits> & { close(): void } {

@@ -5,7 +5,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { attach, type Attachment } from './attach';
 import { pythonKernel } from './create';
-import { sourceOf, type Source } from './follow';
+import { sourceOf, type Source, type StudioSource } from './follow';
 import { sentence } from './sentences';
 import type { KernelState } from './widget/Waiting';
 
@@ -13,7 +13,7 @@ import type { KernelState } from './widget/Waiting';
 const OWN_PATH = 'tunelab-panel';
 
 /** The kernel that the panel uses now, and whose it is. */
-export class PanelSource implements Source {
+export class PanelSource implements StudioSource {
   private followed: Source | null = null;
   private own: Session.ISessionConnection | null = null;
   private starting = false;
@@ -113,7 +113,7 @@ export class PanelSource implements Source {
 }
 
 /** How the panel's kernel stands, in words, with the button that helps. */
-export function stateOf(source: PanelSource): KernelState {
+export function stateOf(source: StudioSource): KernelState {
   const attachment = source.attachment;
   const ready = attachment?.status === 'ready';
   const said = sentence(source.notebook, attachment, source.failure);

@@ -99,6 +99,7 @@ describe('the list', () => {
 
   test('without jobs says how to start one, and has nothing to filter', () => {
     show([]);
+    fireEvent.click(screen.getByRole('tab', { name: 'Jobs' }));
     expect(screen.getByText('No jobs yet.')).toBeTruthy();
     expect(screen.queryByRole('searchbox')).toBeNull();
     fireEvent.click(button('Customize a model…'));
@@ -413,6 +414,17 @@ describe('the tabs', () => {
     expect(screen.getByRole('tabpanel', { name: 'Datasets' }).textContent).toContain('human-like');
     fireEvent.click(button('Create dataset…'));
     expect(shell.asked).toEqual([['create', undefined]]);
+  });
+
+  test('show models first where there are no jobs yet, and do not jump when one is started', () => {
+    const { model, draw } = show(null, { sentence: 'Asking the kernel…' });
+    expect(model).toBeNull();
+    expect(selected()).toEqual([tab('Jobs')]);
+    const jobs = new TestModel<ListTraits>({ jobs: [] });
+    draw({ jobs });
+    expect(selected()).toEqual([tab('Models')]);
+    jobs.update({ jobs: [row({ state: 'completed' })] });
+    expect(selected()).toEqual([tab('Models')]);
   });
 
   test('say how many of their jobs have not ended', () => {

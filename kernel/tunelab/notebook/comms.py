@@ -8,6 +8,7 @@ with ``{"method": "refused", "reason": …}``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -49,34 +50,42 @@ class Shown(Protocol):
         """Do what a view asks for."""
 
 
-class CommView:
-    """A view in JupyterLab, at the other end of a comm."""
+class PageView:
+    """A view in a page, to which messages go by `post`."""
 
-    def __init__(self, comm: Any, shown: Shown) -> None:
-        self.comm = comm
-        self.shown = shown
-        comm.on_close(lambda _: shown.remove(self))
-        comm.on_msg(lambda message: shown.command(self, message["content"]["data"]))
+    def __init__(self, post: Callable[..., None]) -> None:
+        self._post = post
 
     def state(self, **values: Any) -> None:
         """Show these values in place of the earlier ones."""
-        self.comm.send({"method": "state", "state": values})
+        self._post({"method": "state", "state": values})
 
     def rows(self, name: str, changed: list[dict[str, Any]], order: list[str] | None) -> None:
         """Show these rows of a list in place of those of the same id; `order` is of all ids, where it changed."""
-        self.comm.send({"method": "rows", "name": name, "rows": changed, "order": order})
+        self._post({"method": "rows", "name": name, "rows": changed, "order": order})
 
     def points(self, index: list[dict[str, Any]], values: bytes) -> None:
         """Show these points, as `tunelab.jobs.curves.pack` writes them."""
-        self.comm.send({"method": "message", "content": {"type": "points", "index": index}}, buffers=[values])
+        self.message({"type": "points", "index": index}, [values])
 
     def message(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         """Take something that is no state, such as rows; a file's bytes as a buffer."""
-        self.comm.send({"method": "message", "content": content}, buffers=buffers)
+        self._post({"method": "message", "content": content}, buffers=buffers)
 
     def notice(self, text: str) -> None:
         """Say why something that this view asked for could not be done."""
         self.message({"type": "notice", "text": text})
+
+
+class CommView(PageView):
+    """A view in JupyterLab, at the other end of a comm of its own."""
+
+    def __init__(self, comm: Any, shown: Shown) -> None:
+        super().__init__(comm.send)
+        self.comm = comm
+        self.shown = shown
+        comm.on_close(lambda _: shown.remove(self))
+        comm.on_msg(lambda message: shown.command(self, message["content"]["data"]))
 
 
 def install(ipython: Any) -> None:
@@ -98,14 +107,20 @@ def _opened(comm: Any, message: dict[str, Any]) -> None:
         if asked["view"] == "hello":
             comm.send({"method": "state", "state": _hello()})
             return
-        shown = _shown(asked)
+        shown = shown_for(asked)
         shown.add(CommView(comm, shown))
     except Error as error:
         comm.send({"method": "refused", "reason": str(error)})
 
 
-def _shown(asked: dict[str, Any]) -> Shown:
-    """Return what a view of the page is to show."""
+def shown_for(asked: dict[str, Any]) -> Shown:
+    """Return what a view of the page is to show.
+
+    Raises
+    ------
+    Error
+        If there is no such thing.
+    """
     match asked["view"]:
         case "activity":
             return activity()

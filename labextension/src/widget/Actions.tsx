@@ -3,6 +3,7 @@ import { useState } from 'react';
 
 import { copyText } from './copy';
 import { trans } from './i18n';
+import { openOutside } from './mlflowlink';
 import type { JobCommand, JobSnapshot, JobTraits, MLflowLink, Model } from './model';
 import { useNavigation } from './route';
 import { useShell } from './shell';
@@ -161,15 +162,7 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
 
 /** Opens MLflow by the host; resolves to null, or to why not. */
 async function openLink(shell: ReturnType<typeof useShell>, link: MLflowLink, title: string): Promise<string | null> {
-  if (shell) {
-    return shell.openMLflow(link, title);
-  }
-  if (link.url) {
-    const run = link.run_id ? `/#/experiments/${link.experiment_id}/runs/${link.run_id}/model-metrics` : '';
-    window.open(`${link.url.replace(/\/$/, '')}${run}`, '_blank', 'noopener');
-    return null;
-  }
-  return 'MLflow opens by this command, in a terminal of the machine that runs the kernel:';
+  return shell ? shell.openMLflow(link, title) : openOutside(link);
 }
 
 /** A button that copies and says so. */

@@ -1,5 +1,5 @@
 /** The Studio: five places as tabs, each a list with pages; a sentence where the kernel cannot show them. */
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
+import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { NoticeBlock, type Notice } from './Actions';
 import { Badge } from './Badge';
@@ -43,20 +43,33 @@ export interface PanelState extends KernelState, Lists {
 interface PanelProps {
   readonly state: PanelState;
   readonly shell: Shell;
-  /** Where it begins. */
-  readonly start?: Location;
+  /** Where it begins; without, at the jobs, or at the models where there are no jobs yet. */
+  readonly start?: Location | undefined;
   /** Whether it can be opened in a tab: in the side panel, not in a tab or a cell. */
   readonly canOpenTab?: boolean;
   /** A page that is asked for from outside, such as by a command; a new object is a new wish. */
   readonly wanted?: { readonly route: Route } | null;
+  /** Called with how pages lead to each other, for a host that leads to them too. */
+  readonly onNavigation?: (navigation: Navigation) => void;
 }
 
 /** The Studio, a function of its state. */
-export function PanelView({ state, shell, start = START, canOpenTab = false, wanted = null }: PanelProps) {
+export function PanelView(props: PanelProps) {
+  const { state, shell, start, canOpenTab = false, wanted = null, onNavigation } = props;
   // Kept here, since the lists go away while the kernel restarts.
-  const [at, setAt] = useState<Location>(start);
+  const [at, setAt] = useState<Location>(start ?? START);
+  const [isPlaced, setPlaced] = useState(start !== undefined);
+  if (!isPlaced && state.jobs) {
+    // Once, as the first list comes: who starts a job meanwhile stays where he is.
+    setPlaced(true);
+    if (at === START && state.jobs.get('jobs').length === 0) {
+      setAt(moved(START, 'models'));
+    }
+  }
   const [kept] = useState(() => new Map<string, unknown>());
   const [notice, setNotice] = useState<Notice | null>(null);
+  // The side panel, tabs and cells may all have one.
+  const id = useId();
   const navigation = useMemo<Navigation>(
     () => ({
       go: route => {
@@ -76,6 +89,9 @@ export function PanelView({ state, shell, start = START, canOpenTab = false, wan
       navigation.go(wanted.route);
     }
   }, [wanted, navigation]);
+  useEffect(() => {
+    onNavigation?.(navigation);
+  }, [navigation, onNavigation]);
   const openMLflow = async () => {
     setNotice(null);
     const refused = await shell.openMLflow(state.mlflow, 'MLflow');
@@ -112,6 +128,7 @@ export function PanelView({ state, shell, start = START, canOpenTab = false, wan
             </button>
           </header>
           <Tabs
+            id={id}
             place={at.place}
             jobs={state.jobs}
             onPlace={place => {
@@ -121,8 +138,8 @@ export function PanelView({ state, shell, start = START, canOpenTab = false, wan
           <div
             className="tunelab-side-body"
             role="tabpanel"
-            id="tunelab-side-body"
-            aria-labelledby={`tunelab-tab-${at.place}`}
+            id={`${id}-body`}
+            aria-labelledby={`${id}-${at.place}`}
             tabIndex={-1}
           >
             <Waiting state={state} />
@@ -152,13 +169,15 @@ export function PanelView({ state, shell, start = START, canOpenTab = false, wan
 }
 
 interface TabsProps {
+  /** What the ids of the tabs begin with. */
+  readonly id: string;
   readonly place: Place;
   readonly jobs: Model<ListTraits> | null;
   readonly onPlace: (place: Place) => void;
 }
 
 /** The tabs: one is in the order of Tab, the arrows go from one to the next and around, Home and End to the ends. */
-function Tabs({ place, jobs, onPlace }: TabsProps) {
+function Tabs({ id, place, jobs, onPlace }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
   const move = (event: KeyboardEvent) => {
     const at = PLACES.indexOf(place);
@@ -167,7 +186,7 @@ function Tabs({ place, jobs, onPlace }: TabsProps) {
     if (other) {
       event.preventDefault();
       onPlace(other);
-      list.current?.querySelector<HTMLElement>(`#tunelab-tab-${other}`)?.focus();
+      list.current?.querySelectorAll<HTMLElement>('[role="tab"]').item(PLACES.indexOf(other)).focus();
     }
   };
   return (
@@ -183,9 +202,9 @@ function Tabs({ place, jobs, onPlace }: TabsProps) {
           key={name}
           type="button"
           role="tab"
-          id={`tunelab-tab-${name}`}
+          id={`${id}-${name}`}
           aria-selected={place === name}
-          aria-controls="tunelab-side-body"
+          aria-controls={`${id}-body`}
           tabIndex={place === name ? 0 : -1}
           onClick={() => {
             onPlace(name);

@@ -2,7 +2,7 @@
 import type { RenderProps } from '@anywidget/types';
 
 import type { DatasetTraits, JobTraits, Model } from './model';
-import { mountDataset, mountJob } from './mount';
+import { mountDataset, mountJob, mountStudio } from './mount';
 import '@xyflow/react/dist/base.css';
 import './widget.css';
 import './datasets.css';
@@ -18,7 +18,12 @@ import './evaluators.css';
 
 /** anywidget's hook: draws into `el` and returns how to undo it. */
 export function render({ model, el }: RenderProps<(JobTraits | DatasetTraits) & { kind?: string }>): () => void {
-  return model.get('kind') === 'dataset'
-    ? mountDataset(el, model as unknown as Model<DatasetTraits>)
-    : mountJob(el, model as unknown as Model<JobTraits>);
+  switch (model.get('kind')) {
+    case 'studio':
+      return mountStudio(el, model);
+    case 'dataset':
+      return mountDataset(el, model as unknown as Model<DatasetTraits>);
+    default:
+      return mountJob(el, model as unknown as Model<JobTraits>);
+  }
 }

@@ -7,8 +7,10 @@ import { DatasetView } from './DatasetView';
 import { JobView } from './JobView';
 import type { DatasetTraits, JobTraits, Model } from './model';
 import { PanelView, type PanelState } from './PanelView';
-import { opened, START, type Route } from './route';
+import { opened, PLACES, START, type Location, type Place, type Route } from './route';
 import { ShellContext, type Shell } from './shell';
+import { StudioView } from './StudioView';
+import { WidgetShell, type StudioModel } from './widgetshell';
 
 /** Draws a job's view; returns how to undo it. */
 export function mountJob(el: HTMLElement, model: Model<JobTraits>, shell: Shell | null = null): () => void {
@@ -23,6 +25,7 @@ export function mountDataset(el: HTMLElement, model: Model<DatasetTraits>, shell
 /** What a Studio begins with, and where it stands. */
 export interface StudioOptions {
   readonly route?: Route;
+  readonly place?: Place;
   readonly canOpenTab?: boolean;
 }
 
@@ -30,9 +33,9 @@ export interface StudioOptions {
 export function mountPanel(
   el: HTMLElement,
   shell: Shell,
-  { route, canOpenTab = false }: StudioOptions = {}
+  { route, place, canOpenTab = false }: StudioOptions = {}
 ): [draw: (state: PanelState) => void, undo: () => void, go: (route: Route) => void] {
-  const start = route ? opened(START, route) : START;
+  const start = route ? opened(START, route) : placed(place);
   let drawn: PanelState | null = null;
   let wanted: { readonly route: Route } | null = null;
   const [draw, undo] = redrawn<PanelState>(el, shell, state => {
@@ -48,9 +51,24 @@ export function mountPanel(
   return [draw, undo, go];
 }
 
+/** Draws the Studio of a widget, in any host of widgets; returns how to undo it. */
+export function mountStudio(el: HTMLElement, model: StudioModel): () => void {
+  const shell = new WidgetShell(model);
+  const start = placed(PLACES.find(each => each === model.get('place')));
+  const undo = mount(el, inHost(shell, <StudioView shell={shell} start={start} mlflow={model.get('mlflow')} />));
+  return () => {
+    undo();
+    shell.dispose();
+  };
+}
+
 /** Draws the dialog that creates a dataset, likewise. */
 export function mountCreate(el: HTMLElement, shell: Shell): [draw: (state: CreateState) => void, undo: () => void] {
   return redrawn(el, shell, state => <CreateView state={state} />);
+}
+
+function placed(place: Place | undefined): Location | undefined {
+  return place && { ...START, place };
 }
 
 function mount(el: HTMLElement, view: ReactElement): () => void {

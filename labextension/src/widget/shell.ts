@@ -51,7 +51,8 @@ export interface Shell {
 
 export const ShellContext = createContext<Shell | null>(null);
 
-const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: 'smollm2-135m' };
+/** The settings where there are none. */
+export const DEFAULT_SETTINGS: ViewSettings = { refresh: 100, charts: {}, defaultModel: 'smollm2-135m' };
 const noChange = () => () => undefined;
 
 /** The host, or null outside JupyterLab. */
@@ -63,6 +64,6 @@ export function useShell(): Shell | null {
 export function useSettings(): ViewSettings {
   const shell = useShell();
   return useSyncExternalStore(shell ? changed => shell.onSettings(changed) : noChange, () =>
-    shell ? shell.settings() : DEFAULTS
+    shell ? shell.settings() : DEFAULT_SETTINGS
   );
 }
