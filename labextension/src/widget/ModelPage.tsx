@@ -94,9 +94,8 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
             <MadeList made={page.derived} name={trans.__('Made from %1', plainText(page.model))} />
           </Section>
         )}
-        {isWide !== null && <LineageSection key={page.model} of={page.model} isOpen={isWide} />}
+        {isWide !== null && <LineageSection key={page.model} of={`model:${page.model}`} isOpen={isWide} />}
         {page.settings.length > 0 && <Settings settings={page.settings} />}
-        <LineageSection of={`model:${page.model}`} />
       </section>
     </div>
   );
