@@ -310,7 +310,7 @@ describe('the page of a custom model', () => {
     await waitFor(() => {
       expect(asked()).toEqual([
         { view: 'model', model: 'chatty@2' },
-        { view: 'lineage', of: 'chatty@2' }
+        { view: 'lineage', of: 'model:chatty@2' }
       ]);
     });
   });
