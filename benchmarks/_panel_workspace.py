@@ -59,8 +59,8 @@ class Running:
         self.lock.release()
 
 
-def fill(folder: Path, sizes: Sizes) -> Running:
-    """Fill the current workspace, and return its one running job; `folder` is for files on the way."""
+def fill(folder: Path, sizes: Sizes) -> None:
+    """Fill the current workspace with what has ended; `folder` is for files on the way."""
     chance = random.Random(7)
     for number in range(sizes.datasets):
         _dataset(folder, number, chance)
@@ -75,7 +75,11 @@ def fill(folder: Path, sizes: Sizes) -> Running:
             if has_model and len({one for one, _, _ in made} | {name}) <= sizes.models:
                 made.append((name, 1 + sum(other == name for other, _, _ in made), f"{job} {technique}"))
     index.replace([_entry(name, version, job, begin) for name, version, job in made])
-    spec, facts = _customized("running", "dpo", time.time(), 100_000, chance)
+
+
+def run() -> Running:
+    """Add a running job."""
+    spec, facts = _customized("running", "dpo", time.time(), 100_000, random.Random(1))
     running, lock = folders.create("running", spec, facts)
     Journal(running.journal, "runner").append("state", state="running", reason=None)
     return Running(running, lock)

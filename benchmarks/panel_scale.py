@@ -37,7 +37,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from _panel_workspace import Running, Sizes, fill
+from _panel_workspace import Running, Sizes, fill, run
 from common.page import Desk, Lab, chromium, quantile, say, spread, table, until
 from playwright.sync_api import Browser
 
@@ -327,9 +327,11 @@ def main(sizes: Sizes, home: Path | None, rounds: int) -> int:
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ["GIT_OPTIONAL_LOCKS"] = "0"
-    say(f"making a workspace of {sizes.jobs} jobs, {sizes.models} models, {sizes.datasets} datasets")
-    running = fill(folder, sizes)
-    say(f"made in {time.monotonic() - began:.0f} s")
+    if not (home and home.exists()):
+        say(f"making a workspace of {sizes.jobs} jobs, {sizes.models} models, {sizes.datasets} datasets")
+        fill(folder, sizes)
+        say(f"made in {time.monotonic() - began:.0f} s")
+    running = run()
     try:
         figures = measure(Path(os.environ["TUNELAB_HOME"]), running, sizes, rounds)
     finally:
@@ -349,6 +351,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=Sizes.jobs)
     parser.add_argument("--models", type=int, default=Sizes.models)
     parser.add_argument("--datasets", type=int, default=Sizes.datasets)
+    parser.add_argument("--home", type=Path, help="a workspace to make, or to use again as it is")
     given = parser.parse_args()
     wanted = Sizes(jobs=given.jobs, models=given.models, datasets=given.datasets)
-    sys.exit(main(wanted, None, 2 if given.quick else 4))
+    sys.exit(main(wanted, given.home, 2 if given.quick else 4))

@@ -5,6 +5,7 @@ import { count, formatDay, labelOf, techniqueName } from './datasets';
 import { DatasetView } from './DatasetView';
 import { plainText } from './format';
 import { trans } from './i18n';
+import { LongList } from './LongList';
 import { useTrait, type DatasetRow, type DatasetsTraits, type DatasetTraits, type Model } from './model';
 import type { Shell } from './shell';
 
@@ -67,18 +68,16 @@ export function DatasetList({ model, shell, open, onOpen, back = trans.__('All d
         </div>
       )}
       {datasets.length > 0 && shown.length === 0 && <p className="tunelab-empty">No dataset matches “{filter}”.</p>}
-      <ul aria-label="Datasets">
-        {shown.map(dataset => (
-          <li key={dataset.name}>
-            <ListRow
-              dataset={dataset}
-              onOpen={() => {
-                onOpen(labelOf(dataset));
-              }}
-            />
-          </li>
-        ))}
-      </ul>
+      <LongList label="Datasets" rows={shown} keyOf={dataset => dataset.name}>
+        {dataset => (
+          <ListRow
+            dataset={dataset}
+            onOpen={() => {
+              onOpen(labelOf(dataset));
+            }}
+          />
+        )}
+      </LongList>
     </div>
   );
 }

@@ -6,6 +6,7 @@ import { headlineText } from './evaluations';
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { trans } from './i18n';
 import { JobView } from './JobView';
+import { LongList } from './LongList';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
 import { useNavigation } from './route';
@@ -73,9 +74,14 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
           {isEvaluation && jobs.length > 0 && <EvaluateButton />}
         </CompareBar>
       )}
-      <ul aria-label="Jobs">
-        {shown.map(job => (
-          <li key={job.id} className={choosing?.isOn ? 'tunelab-choosable' : undefined}>
+      <LongList
+        label="Jobs"
+        rows={shown}
+        keyOf={job => job.id}
+        className={choosing?.isOn ? 'tunelab-choosable' : undefined}
+      >
+        {job => (
+          <>
             {choosing?.isOn && <CompareBox choosing={choosing} job={job} />}
             <Row
               job={job}
@@ -83,11 +89,22 @@ export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans
                 onOpen(job.id);
               }}
             />
-          </li>
-        ))}
-      </ul>
+          </>
+        )}
+      </LongList>
+      <Unread model={model} />
     </div>
   );
+}
+
+/** That the kernel still reads journals: the first time in a workspace of many jobs. */
+function Unread({ model }: { readonly model: Model<ListTraits> }) {
+  const left = useTrait(model, 'left') ?? 0;
+  return left > 0 ? (
+    <p className="tunelab-empty" role="status">
+      {trans._n('Reading %1 more job…', 'Reading %1 more jobs…', left)}
+    </p>
+  ) : null;
 }
 
 /** What there is to do where nothing was customized yet. */

@@ -4,6 +4,7 @@ import { Fragment } from 'react';
 import { formatDay, techniqueName } from './datasets';
 import { plainText } from './format';
 import { trans } from './i18n';
+import { LongList } from './LongList';
 import { useTrait, type Model } from './model';
 import {
   chosen,
@@ -59,13 +60,9 @@ export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) 
       {custom.length > 0 && (
         <>
           <h3 id="tunelab-custom-models">{trans.__('Custom models')}</h3>
-          <ul aria-labelledby="tunelab-custom-models">
-            {custom.map(row => (
-              <li key={row.name}>
-                <CustomItem row={row} />
-              </li>
-            ))}
-          </ul>
+          <LongList labelledBy="tunelab-custom-models" rows={custom} keyOf={row => row.name}>
+            {row => <CustomItem row={row} />}
+          </LongList>
         </>
       )}
       {bases.length > 0 && (
