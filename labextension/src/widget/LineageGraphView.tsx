@@ -25,7 +25,7 @@ const MARGIN = 12;
 /** The row of buttons below the picture. */
 const FOOT = 32;
 const LEAST_HEIGHT = 120;
-const MOST_HEIGHT = 520;
+const MOST_HEIGHT = 640;
 
 type BoxNode = Node<
   {
