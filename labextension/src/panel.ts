@@ -64,6 +64,12 @@ export class Studio extends Widget {
     }
   }
 
+  /** Whoever comes by a shortcut or the palette goes on by keyboard: at the place that is on show. */
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    this.node.querySelector<HTMLElement>('[role=tab][aria-selected=true]')?.focus();
+  }
+
   override dispose(): void {
     if (this.isDisposed) {
       return;
