@@ -77,8 +77,10 @@ def test_the_whole_path_without_code(way: str, desk: Desk, lab: Lab, page: Page,
     panel = desk.panel()
     hand = Mouse(page) if way == "mouse" else Keys(page)
     press = hand.press
+
     def tab(place: str) -> None:
         if way == "keyboard":
+            panel.get_by_role("tab").first.wait_for(timeout=PATIENCE_MS)
             # From wherever one is, as its shortcut or the palette does.
             desk.command("tunelab:open-panel")
             until(lambda: panel.evaluate("panel => panel.contains(document.activeElement)"))

@@ -32,7 +32,7 @@ export function MetricsField({ metrics, value, fault, onValue }: MetricsFieldPro
     onValue(next.length === 0 ? undefined : next);
   };
   return (
-    <fieldset className="tunelab-metric-choice" data-path="judge.metrics" tabIndex={-1}>
+    <fieldset className="tunelab-metric-boxes" data-path="judge.metrics" tabIndex={-1}>
       <legend className="tunelab-label">{trans.__('Metrics')}</legend>
       {shown.map(({ name, asks, ground_truth }) => (
         <label key={name} title={plainText(asks)}>
