@@ -1,4 +1,4 @@
-"""The Studio: the whole path from a file to a model that is continued, with no notebook open, by mouse and by keyboard."""
+"""The whole path of the Studio, from a file to a model that is continued, no notebook open: by mouse, by keyboard."""
 
 from __future__ import annotations
 

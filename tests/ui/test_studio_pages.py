@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from lab import PATIENCE_MS, Desk, Lab
@@ -30,10 +29,10 @@ tl.evaluate(
 
 
 @pytest.fixture(scope="module")
-def full(lab: Lab, done: str) -> Iterator[str]:
+def full(lab: Lab, done: str) -> str:
     """The id of a job that has ended, in a workspace with something in each place."""
     lab.python(MADE)
-    yield done
+    return done
 
 
 def narrow(panel: Locator) -> None:
