@@ -20,7 +20,7 @@ def of(label: str) -> list[str]:
     needed = [f"the model {entry.label}" for entry in entries if entry.dataset == label]
     made_by = {entry.job: entry.label for entry in entries}
     for folder in sorted(workspace.current().jobs.iterdir()):
-        spec = _spec(folder)
+        spec = _spec(folder, label)
         if label not in (spec.get("dataset"), spec.get("eval_dataset")):
             continue
         if folder.name in made_by:
@@ -30,12 +30,14 @@ def of(label: str) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def _spec(folder: Path) -> dict[str, Any]:
+def _spec(folder: Path, label: str) -> dict[str, Any]:
+    """Return a job's spec, where it names `label`: there may be a thousand jobs, and the text tells of most at once."""
     try:
-        loaded: dict[str, Any] = yaml.safe_load((folder / "spec.yaml").read_text(encoding="utf-8"))
+        text = (folder / "spec.yaml").read_text(encoding="utf-8")
     except FileNotFoundError:
         # A job that is just being submitted, or removed.
         return {}
+    loaded: dict[str, Any] = yaml.safe_load(text) if label in text else {}
     return loaded
 
 
