@@ -43,6 +43,13 @@ _VERBS: dict[str, Callable[[Job], Job]] = {
 }
 
 
+class Noticing(Protocol):
+    """Who is told why something could not be done."""
+
+    def notice(self, text: str) -> None:
+        """Say why something that this view asked for could not be done."""
+
+
 class View(Protocol):
     """Where state and points go."""
 
@@ -258,7 +265,7 @@ class Listing:
         raise NotImplementedError
 
 
-def did(job: Job, verb: str, view: View) -> bool:
+def did(job: Job, verb: str, view: Noticing) -> bool:
     """Do what a view asks of a job; where that cannot be done the view is told why."""
     try:
         _VERBS[verb](job)
