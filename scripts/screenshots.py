@@ -4,7 +4,7 @@ In a JupyterLab of its own smollm2-135m is fine-tuned for real, and the live vie
 taken in both themes while the training runs; before it, a dataset with its preview. FOLDER (`build/screenshots`) keeps
 the workspace: a second run takes the jobs as it finds them, and trains nothing anew. With `--datasets` it takes the
 dataset alone; with `--rollouts` the answers of `rlvr.ipynb`, with `--evaluation` the comparison of `evaluate.ipynb`,
-which it runs first.
+which it runs first. With `--studio` it takes each place of the Studio, from whatever the workspace has.
 """
 
 import re
@@ -58,6 +58,7 @@ def main() -> int:
         for option, notebook, take_it in (
             ("--rollouts", "rlvr", take_rollouts),
             ("--evaluation", "evaluate", take_evaluation),
+            ("--studio", "evaluate", take_studio),
         ):
             if option not in sys.argv:
                 continue
@@ -94,6 +95,35 @@ def main() -> int:
         lab.python("import tunelab as tl\nfor job in tl.jobs():\n    job.cancel().wait()")
         lab.close()
     return 0
+
+
+def take_studio(desk: Desk) -> None:
+    """Write the pictures of the Studio's places, of a model's page and of the form, in both themes."""
+    panel = desk.panel()
+    panel.evaluate("node => { node.style.minWidth = node.style.maxWidth = '420px'; }")
+    for theme in ("Light", "Dark"):
+        desk.theme(theme)
+
+        def keep(name: str, theme: str = theme) -> None:
+            desk.page.mouse.move(1300, 20)
+            desk.page.wait_for_load_state("networkidle")
+            panel.screenshot(path=DOCS / f"studio-{name}-{theme.lower()}.png", animations="disabled")
+
+        for place in ("Models", "Datasets", "Jobs", "Evaluations", "Evaluators"):
+            tab = panel.get_by_role("tab", name=re.compile(f"^{place}"))
+            tab.click(timeout=60_000)
+            # A second click gives the list where a page was open.
+            tab.click()
+            expect(panel.locator(".tunelab-row").first).to_be_visible(timeout=60_000)
+            keep(place.lower())
+        panel.get_by_role("tab", name=re.compile("^Models")).click()
+        panel.get_by_role("button", name=re.compile("@")).first.click()
+        model = panel.get_by_role("region", name=re.compile("^Model "))
+        expect(model).to_be_visible(timeout=60_000)
+        keep("model")
+        model.get_by_role("button", name="Continue…").first.click()
+        expect(panel.get_by_role("form", name="Customize")).to_be_visible(timeout=60_000)
+        keep("customize")
 
 
 def take_dataset(desk: Desk) -> None:
