@@ -98,9 +98,8 @@ def main() -> int:
 
 
 def take_studio(desk: Desk) -> None:
-    """Write the pictures of the Studio's places, of a model's page and of the form, in both themes."""
+    """Write the pictures of the Studio's places, and of the form, in both themes."""
     panel = desk.panel()
-    panel.evaluate("node => { node.style.minWidth = node.style.maxWidth = '420px'; }")
     for theme in ("Light", "Dark"):
         desk.theme(theme)
 
@@ -120,7 +119,6 @@ def take_studio(desk: Desk) -> None:
         panel.get_by_role("button", name=re.compile("@")).first.click()
         model = panel.get_by_role("region", name=re.compile("^Model "))
         expect(model).to_be_visible(timeout=60_000)
-        keep("model")
         model.get_by_role("button", name="Continue…").first.click()
         expect(panel.get_by_role("form", name="Customize")).to_be_visible(timeout=60_000)
         keep("customize")
