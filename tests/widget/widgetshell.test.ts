@@ -149,9 +149,27 @@ describe('what other hosts cannot do', () => {
   });
 
   test.each<[string, (shell: WidgetShell) => void, Route]>([
-    ['a job', shell => { shell.openTab('sft-1'); }, { page: 'job', job: 'sft-1' }],
-    ['a dataset', shell => { shell.openDatasetTab('poems@2'); }, { page: 'dataset', dataset: 'poems@2' }],
-    ['a page', shell => { shell.openStudio({ page: 'model', model: 'a@1' }); }, { page: 'model', model: 'a@1' }]
+    [
+      'a job',
+      shell => {
+        shell.openTab('sft-1');
+      },
+      { page: 'job', job: 'sft-1' }
+    ],
+    [
+      'a dataset',
+      shell => {
+        shell.openDatasetTab('poems@2');
+      },
+      { page: 'dataset', dataset: 'poems@2' }
+    ],
+    [
+      'a page',
+      shell => {
+        shell.openStudio({ page: 'model', model: 'a@1' });
+      },
+      { page: 'model', model: 'a@1' }
+    ]
   ])('a tab with %s is a page of the Studio', (_title, open, route) => {
     const shell = hosting(new TestChannel());
     const go = vi.fn();
