@@ -49,9 +49,9 @@ widget: $(STAMPS)/node ## vitest
 ui: $(STAMPS)/model $(STAMPS)/chromium ## the views in a real JupyterLab, in Chromium
 	$(PYTHON) -m pytest tests/ui
 
-# In a workspace of their own, so that a test leaves nothing in the user's.
+# Each in a workspace of its own, so that a test leaves nothing in the user's.
 notebooks: $(STAMPS)/model ## the notebooks with few steps
-	TUNELAB_HOME=$$(mktemp -d) $(PYTHON) scripts/notebooks.py --quick $(NOTEBOOKS)
+	$(PYTHON) scripts/notebooks.py --quick $(NOTEBOOKS)
 
 tour: $(STAMPS)/model ## the notebooks whole, in the user's workspace
 	$(PYTHON) scripts/notebooks.py $(NOTEBOOKS)
