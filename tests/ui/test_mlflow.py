@@ -44,6 +44,8 @@ def test_the_store_of_another_workspace_is_not_shown_for_this_ones(desk: Desk, l
     desk.open("other.ipynb")
     desk.run(0)
     panel = desk.panel()
+    # Where there are no jobs yet, the Studio begins with the models.
+    panel.get_by_role("tab", name="Jobs").click(timeout=PATIENCE_MS)
     expect(panel.get_by_text("No jobs yet.")).to_be_visible(timeout=PATIENCE_MS)
     panel.get_by_role("button", name="Open MLflow").click()
     expect(panel.get_by_text("Jupyter serves the MLflow of another workspace")).to_be_visible(timeout=START_MS)
