@@ -79,7 +79,7 @@ def test_memory_grows_with_what_it_is_made_of() -> None:
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(134_515_008, "135M"), (1_235_814_400, "1.2B"), (8_030_261_248, "8B"), (70_553_706_496, "70.6B")],
+    [(49_184, "49K"), (134_515_008, "135M"), (1_235_814_400, "1.2B"), (8_030_261_248, "8B"), (70_553_706_496, "70.6B")],
 )
 def test_parameters_are_named_as_models_are(count: int, said: str) -> None:
     assert size.readable(count) == said

@@ -161,7 +161,9 @@ def fitted(shape: Shape, free: float, **given: Any) -> tuple[Parts, bool]:
 
 
 def readable(count: float) -> str:
-    """Return a number of parameters as it is named: ``135M``, ``1.2B``, ``70.6B``."""
+    """Return a number of parameters as it is named: ``49K``, ``135M``, ``1.2B``, ``70.6B``."""
+    if count < 999.5e3:
+        return f"{count / 1e3:.0f}K"
     if count < 999.5e6:
         return f"{count / 1e6:.0f}M"
     return f"{count / 1e9:.{0 if math.isclose(count / 1e9, round(count / 1e9), abs_tol=0.04) else 1}f}B"
