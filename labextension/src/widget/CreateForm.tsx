@@ -1,5 +1,5 @@
 /** The form that creates a dataset: what the file's columns become, what a check of every row finds, and the fixes. */
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useId, useState, type FormEvent, type KeyboardEvent } from 'react';
 
 import { columnsOf, likeliestForm, techniqueName, whyNot } from './datasets';
 import { formatNumber, plainText } from './format';
@@ -75,19 +75,16 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
   const fits = likeliestForm(forms, columns, report !== null && report.technique === technique ? report.form : null);
   const fields = forms[shape ?? fits] ?? [];
 
+  const create = (event: FormEvent | KeyboardEvent) => {
+    event.preventDefault();
+    if (reason === null) {
+      setHasTried(true);
+      const fix = [...fixes].filter(each => report?.findings.some(finding => finding.fix === each));
+      model.send({ type: 'create', name, source, ...choice, fix });
+    }
+  };
   return (
-    <form
-      className="tunelab-create"
-      aria-label={trans.__('Dataset')}
-      onSubmit={event => {
-        event.preventDefault();
-        if (reason === null) {
-          setHasTried(true);
-          const fix = [...fixes].filter(each => report?.findings.some(finding => finding.fix === each));
-          model.send({ type: 'create', name, source, ...choice, fix });
-        }
-      }}
-    >
+    <form className="tunelab-create" aria-label={trans.__('Dataset')} onSubmit={create}>
       <div className="tunelab-create-main">
         <div className="tunelab-create-fields">
           <div className="tunelab-input">
@@ -109,6 +106,12 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
               spellCheck={false}
               autoComplete="off"
               autoFocus
+              onKeyDown={event => {
+                // A notebook takes the key for itself, so that no submit follows from it.
+                if (event.key === 'Enter' && !event.nativeEvent.isComposing) {
+                  create(event);
+                }
+              }}
               onChange={event => {
                 setTyped(event.target.value.trim());
               }}
