@@ -6,6 +6,7 @@ import type { Attachment } from './attach';
 import { CommModel } from './comm';
 import { stateOf, type PanelSource } from './source';
 import type { CreateState } from './widget/CreateView';
+import { trans } from './widget/i18n';
 import type { CreateTraits } from './widget/model';
 import type { Shell } from './widget/shell';
 
@@ -23,7 +24,7 @@ export class CreateDialog extends Widget {
   ) {
     super({ node: document.createElement('dialog') });
     this.addClass('tunelab-dialog');
-    this.node.setAttribute('aria-label', 'Create dataset');
+    this.node.setAttribute('aria-label', trans.__('Create dataset'));
     // Letters that are typed here are no shortcuts of the page below.
     this.node.dataset.lmSuppressShortcuts = 'true';
     this.node.addEventListener('cancel', event => {

@@ -8,11 +8,11 @@ import { createNotebook, pythonKernel } from './create';
 import { CreateDialog } from './createdialog';
 import { notebookWith } from './notebook';
 import type { PanelSource } from './source';
+import { trans } from './widget/i18n';
 import type { Shell } from './widget/shell';
 
 /** The endings of the files that datasets are made from. Kernel: data/reading.py. */
 export const DATA_FILES = ['.jsonl', '.json', '.csv', '.tsv', '.parquet'];
-const TAKEN = `Datasets are made from files that end in ${DATA_FILES.slice(0, -1).join(', ')} or ${DATA_FILES.at(-1) ?? ''}.`;
 
 /** Whether a dataset can be made from a file of this name. */
 export function isDataFile(name: string): boolean {
@@ -62,7 +62,7 @@ export class DatasetTools {
     this.dialog?.stepBack();
     const { value, button } = await FileDialog.getOpenFiles({
       manager: this.documents,
-      title: 'Choose the rows of the dataset',
+      title: trans.__('Choose the rows of the dataset'),
       defaultPath: this.browser?.model.path ?? '',
       filter: file => (file.type === 'directory' || isDataFile(file.name) ? {} : null)
     });
@@ -75,10 +75,14 @@ export class DatasetTools {
   async upload(shell: Shell, files: readonly File[]): Promise<string | null> {
     const wanted = files.filter(file => isDataFile(file.name));
     if (wanted.length === 0) {
-      return TAKEN;
+      return trans.__(
+        'Datasets are made from files that end in %1 or %2.',
+        DATA_FILES.slice(0, -1).join(', '),
+        DATA_FILES.at(-1) ?? ''
+      );
     }
     if (!this.browser) {
-      return 'There is no file browser here that could take the files.';
+      return trans.__('There is no file browser here that could take the files.');
     }
     const paths: string[] = [];
     try {
@@ -87,7 +91,8 @@ export class DatasetTools {
       }
     } catch (error) {
       // The user would not have a file replaced, or the server did not take it.
-      return `${wanted[paths.length]?.name ?? 'The file'} was not uploaded: ${(error as Error | undefined)?.message ?? String(error)}`;
+      const reason = (error as Error | undefined)?.message ?? String(error);
+      return trans.__('%1 was not uploaded: %2', wanted[paths.length]?.name ?? trans.__('The file'), reason);
     }
     await this.create(shell, this.pathOf(paths[0] ?? ''));
     return null;
@@ -97,7 +102,7 @@ export class DatasetTools {
   async openCell(cell: string): Promise<string | null> {
     const { kernelspecs, contents } = this.app.serviceManager;
     if (!this.documents) {
-      return 'There are no notebooks here. Copy the cell instead.';
+      return trans.__('There are no notebooks here. Copy the cell instead.');
     }
     try {
       await kernelspecs.ready;
@@ -105,7 +110,7 @@ export class DatasetTools {
       this.documents.openOrReveal(await createNotebook(contents, this.browser?.model.path ?? '', notebook));
       return null;
     } catch (error) {
-      return `A notebook cannot be created: ${(error as Error).message}`;
+      return trans.__('A notebook cannot be created: %1', (error as Error).message);
     }
   }
 

@@ -96,6 +96,16 @@ describe('the form', () => {
     expect(model.sent.at(-1)).toMatchObject({ type: 'check', columns: {} });
   });
 
+  test('is created by Enter in the name, once it can be', () => {
+    const { model } = show({ report: report({ faulty: 1, findings: [NULLS] }) });
+    const name = screen.getByRole('textbox', { name: 'Name' });
+    expect(fireEvent.keyDown(name, { key: 'Enter' })).toBe(false);
+    expect(model.sent).toEqual([]);
+    model.update({ report: report() });
+    fireEvent.keyDown(name, { key: 'Enter' });
+    expect(model.sent).toMatchObject([{ type: 'create', name: 'pairs', fix: [] }]);
+  });
+
   test('lets faulty rows be left out before anything is created', () => {
     const { model } = show({ report: report({ faulty: 2, findings: [NULLS, { ...NULLS, kind: 'empty' }, NEAR] }) });
     expect(create().disabled).toBe(true);

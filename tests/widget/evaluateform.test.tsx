@@ -213,11 +213,11 @@ describe('metrics', () => {
     expect(document.querySelector('img')).toBeNull();
   });
 
-  test('for a new one the way leads to the evaluators, and what was typed is there on return', () => {
+  test('for a new one the way leads to the form of a metric, and what was typed is there on return', () => {
     const { view, page } = open();
     type('Model 1', 'chatty@1');
     press('New metric…');
-    expect(went).toEqual(['evaluators']);
+    expect(went).toEqual([{ page: 'metric', metric: null }]);
     page.unmount();
     expect(view.sent.every(({ type: kind }) => kind === 'change')).toBe(true);
     const again = open({ metrics: [{ name: 'new@1', own: true, asks: '', ground_truth: false }, ...METRICS] });

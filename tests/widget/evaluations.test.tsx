@@ -7,14 +7,18 @@ import {
   certainty,
   comparisonSentence,
   coverage,
+  filters,
   FIRST,
+  methodName,
   percent,
   scoreText,
   shownOf,
   signed,
+  sorts,
   whyUnscored
 } from '../../labextension/src/widget/evaluations';
 import { benchmarkRows, figure } from '../../labextension/src/widget/figures';
+import { translate } from '../../labextension/src/widget/i18n';
 import { render } from '../../labextension/src/widget/index';
 import type { JobSnapshot, JobTraits } from '../../labextension/src/widget/model';
 import { recordLayout } from '../../labextension/src/widget/recordlayout';
@@ -183,6 +187,20 @@ describe('what is said of a comparison', () => {
       'completely (3)',
       '0.500'
     ]);
+  });
+
+  test('is said in the reader’s language from when there is one', () => {
+    const row = summary();
+    translate({ __: text => `«${text}»`, _n: (_singular, plural) => `«${plural}»` });
+    const said = [
+      coverage(row),
+      methodName('judge'),
+      ...filters().map(([, name]) => name),
+      ...sorts().map(([, , name]) => name)
+    ];
+    translate(null);
+    expect(said.filter(each => !/^«.+»$/.test(each))).toEqual([]);
+    expect(coverage(row)).toBe('258 of 261 scored');
   });
 
   test('a choice that the results no longer have is of the first', () => {

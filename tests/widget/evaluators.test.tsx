@@ -197,6 +197,26 @@ describe('the lists', () => {
     fireEvent.click(button('‹ All evaluators'));
     expect(list('Metrics')).toHaveLength(1);
   });
+
+  test('the form of a new metric opens by its route, and gives way to what it made', () => {
+    const { gone, metrics, kept } = show({ page: 'metric', metric: null });
+    expect(document.activeElement).toBe(field('Name'));
+    fireEvent.change(field('Name'), { target: { value: 'warm' } });
+    expect(kept.get('evaluators/metric')).toMatchObject({ name: 'warm' });
+    fireEvent.click(button('Create metric'));
+    metrics.message({ type: 'metric_kept', metric: 'kind@2', asked: 'keep_metric', notes: [] });
+    expect(gone).toEqual([{ page: 'metric', metric: 'kind@2' }]);
+    expect(metrics.sent.at(-1)).toEqual({ type: 'metric', metric: 'kind@2' });
+    fireEvent.click(button('‹ All evaluators'));
+    expect(list('Metrics')).toHaveLength(1);
+  });
+
+  test('the form of a new metric that is cancelled leads back', () => {
+    const { gone } = show({ page: 'metric', metric: null });
+    fireEvent.click(button('Cancel'));
+    expect(gone).toEqual([]);
+    expect(list('Metrics')).toHaveLength(1);
+  });
 });
 
 describe('reward prompts', () => {

@@ -49,6 +49,7 @@ describe('a page', () => {
     [{ page: 'customize', from: {} }, 'jobs'],
     [{ page: 'evaluate', from: {} }, 'evaluations'],
     [{ page: 'metric', metric: 'kind@1' }, 'evaluators'],
+    [{ page: 'metric', metric: null }, 'evaluators'],
     [{ page: 'prompt', prompt: 'kind@1' }, 'evaluators'],
     [{ page: 'function', name: 'exact_match' }, 'evaluators']
   ])('%j belongs to %s', (route, place) => {

@@ -253,6 +253,23 @@ describe('the widget', () => {
     expect(screen.getByRole('tab', { selected: true }).textContent).toBe('Datasets');
   });
 
+  test('takes the path by Enter, which a notebook keeps from the form', async () => {
+    answer();
+    fireEvent.click(button('Create dataset…'));
+    const path = await screen.findByRole('textbox');
+    fireEvent.change(path, { target: { value: ' ' } });
+    expect(fireEvent.keyDown(path, { key: 'Enter' })).toBe(false);
+    expect(screen.getByRole('textbox')).toBe(path);
+    fireEvent.change(path, { target: { value: 'data/rows.jsonl' } });
+    fireEvent.keyDown(path, { key: 'Enter', isComposing: true });
+    expect(screen.getByRole('textbox')).toBe(path);
+    fireEvent.keyDown(path, { key: 'Enter' });
+    await act(() => Promise.resolve());
+    expect(channel.sent).toContainEqual(
+      expect.objectContaining({ asked: { view: 'create', source: 'data/rows.jsonl' } })
+    );
+  });
+
   test('creates nothing where no file is named', async () => {
     answer();
     fireEvent.click(button('Create dataset…'));

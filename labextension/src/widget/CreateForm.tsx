@@ -1,8 +1,9 @@
 /** The form that creates a dataset: what the file's columns become, what a check of every row finds, and the fixes. */
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useId, useState, type FormEvent, type KeyboardEvent } from 'react';
 
-import { columnsOf, count, likeliestForm, techniqueName, whyNot } from './datasets';
-import { plainText } from './format';
+import { columnsOf, likeliestForm, techniqueName, whyNot } from './datasets';
+import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import { useTrait, type CreateTraits, type Model, type Report, type Row } from './model';
 import { ReportView } from './ReportView';
 import { useShell } from './shell';
@@ -74,47 +75,50 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
   const fits = likeliestForm(forms, columns, report !== null && report.technique === technique ? report.form : null);
   const fields = forms[shape ?? fits] ?? [];
 
+  const create = (event: FormEvent | KeyboardEvent) => {
+    event.preventDefault();
+    if (reason === null) {
+      setHasTried(true);
+      const fix = [...fixes].filter(each => report?.findings.some(finding => finding.fix === each));
+      model.send({ type: 'create', name, source, ...choice, fix });
+    }
+  };
   return (
-    <form
-      className="tunelab-create"
-      aria-label="Dataset"
-      onSubmit={event => {
-        event.preventDefault();
-        if (reason === null) {
-          setHasTried(true);
-          const fix = [...fixes].filter(each => report?.findings.some(finding => finding.fix === each));
-          model.send({ type: 'create', name, source, ...choice, fix });
-        }
-      }}
-    >
+    <form className="tunelab-create" aria-label={trans.__('Dataset')} onSubmit={create}>
       <div className="tunelab-create-main">
         <div className="tunelab-create-fields">
           <div className="tunelab-input">
-            <span className="tunelab-label">File</span>
+            <span className="tunelab-label">{trans.__('File')}</span>
             <span className="tunelab-file">
-              <span title={plainText(source)}>{plainText(source.split('/').pop() ?? '') || 'None yet'}</span>
+              <span title={plainText(source)}>{plainText(source.split('/').pop() ?? '') || trans.__('None yet')}</span>
               {shell && (
                 <button type="button" className={source ? 'tunelab-plain' : undefined} onClick={() => void choose()}>
-                  Choose…
+                  {trans.__('Choose…')}
                 </button>
               )}
             </span>
           </div>
           <label className="tunelab-input">
-            <span className="tunelab-label">Name</span>
+            <span className="tunelab-label">{trans.__('Name')}</span>
             <input
               type="text"
               value={name}
               spellCheck={false}
               autoComplete="off"
               autoFocus
+              onKeyDown={event => {
+                // A notebook takes the key for itself, so that no submit follows from it.
+                if (event.key === 'Enter' && !event.nativeEvent.isComposing) {
+                  create(event);
+                }
+              }}
               onChange={event => {
                 setTyped(event.target.value.trim());
               }}
             />
           </label>
           <label className="tunelab-input">
-            <span className="tunelab-label">Technique</span>
+            <span className="tunelab-label">{trans.__('Technique')}</span>
             <select
               value={choice.technique ?? ''}
               onChange={event => {
@@ -124,8 +128,8 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
             >
               <option value="">
                 {choice.technique === null && report
-                  ? `${techniqueName(report.technique)}, as recognized`
-                  : 'Recognize it'}
+                  ? trans.__('%1, as recognized', techniqueName(report.technique))
+                  : trans.__('Recognize it')}
               </option>
               {form.techniques.map(each => (
                 <option key={each} value={each}>
@@ -135,14 +139,16 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
             </select>
           </label>
           {technique === null && refused !== null && columns.length > 0 && (
-            <p className="tunelab-subject">With a technique chosen, each field can be made from a column.</p>
+            <p className="tunelab-subject">
+              {trans.__('With a technique chosen, each field can be made from a column.')}
+            </p>
           )}
           {technique !== null && columns.length > 0 && (
             <fieldset className="tunelab-fields">
-              <legend>What each field is made from</legend>
+              <legend>{trans.__('What each field is made from')}</legend>
               {forms.length > 1 && (
                 <label className="tunelab-input">
-                  <span className="tunelab-label">Form</span>
+                  <span className="tunelab-label">{trans.__('Form')}</span>
                   <select
                     value={shape ?? fits}
                     onChange={event => {
@@ -177,12 +183,14 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
             </fieldset>
           )}
         </div>
-        <section className="tunelab-create-report" aria-label="Report" aria-busy={checking !== null}>
-          <h4>Report</h4>
+        <section className="tunelab-create-report" aria-label={trans.__('Report')} aria-busy={checking !== null}>
+          <h4>{trans.__('Report')}</h4>
           <div role="status">
             {checking && (
               <p className="tunelab-subject">
-                {creating ? 'Creating' : 'Checking'}…{checking.rows > 0 && ` ${count(checking.rows, 'row')} so far`}
+                {creating ? trans.__('Creating…') : trans.__('Checking…')}
+                {checking.rows > 0 &&
+                  ` ${trans._n('%2 row so far', '%2 rows so far', checking.rows, formatNumber(checking.rows))}`}
               </p>
             )}
             {refused !== null && (
@@ -208,7 +216,7 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
             />
           )}
           {!report && !checking && refused === null && (
-            <p className="tunelab-subject">Every row is checked once there is a file.</p>
+            <p className="tunelab-subject">{trans.__('Every row is checked once there is a file.')}</p>
           )}
         </section>
       </div>
@@ -223,10 +231,10 @@ export function CreateForm({ model, onDone }: CreateFormProps) {
             onDone(null);
           }}
         >
-          Cancel
+          {trans.__('Cancel')}
         </button>
         <button type="submit" className="tunelab-primary" disabled={reason !== null} aria-describedby={reasonId}>
-          Create dataset
+          {trans.__('Create dataset')}
         </button>
       </footer>
     </form>
@@ -245,11 +253,12 @@ interface FieldChoiceProps {
 }
 
 function FieldChoice({ field, isOptional, columns, column, origin, onColumn }: FieldChoiceProps) {
-  const unset = origin !== null && column === '' ? plainText(origin) : isOptional ? 'none' : 'as recognized';
+  const unset =
+    origin !== null && column === '' ? plainText(origin) : isOptional ? trans.__('none') : trans.__('as recognized');
   return (
     <label className="tunelab-input">
       <span className="tunelab-label">
-        <code>{field}</code> {isOptional && <span className="tunelab-subject">(optional)</span>}
+        <code>{field}</code> {isOptional && <span className="tunelab-subject">{trans.__('(optional)')}</span>}
       </span>
       <span className="tunelab-arrow" aria-hidden="true">
         ←
@@ -275,8 +284,8 @@ function Sample({ rows }: { readonly rows: readonly Row[] }) {
   const columns = columnsOf([], rows);
   return (
     <section className="tunelab-section">
-      <h4>First rows of the file</h4>
-      <div className="tunelab-sample" tabIndex={0} role="group" aria-label="First rows of the file">
+      <h4>{trans.__('First rows of the file')}</h4>
+      <div className="tunelab-sample" tabIndex={0} role="group" aria-label={trans.__('First rows of the file')}>
         <table>
           <thead>
             <tr>

@@ -1,5 +1,6 @@
 /** The content of the dialog that creates a dataset: the form, or why the kernel cannot show it. */
 import { CreateForm } from './CreateForm';
+import { trans } from './i18n';
 import type { CreateTraits, Model } from './model';
 import { Waiting, type KernelState } from './Waiting';
 
@@ -15,11 +16,11 @@ export function CreateView({ state }: { readonly state: CreateState }) {
   return (
     <div className="tunelab tunelab-create-view">
       <header className="tunelab-dialog-head">
-        <h2>Create dataset</h2>
+        <h2>{trans.__('Create dataset')}</h2>
         <button
           type="button"
           className="tunelab-close"
-          aria-label="Close"
+          aria-label={trans.__('Close')}
           onClick={() => {
             state.onDone(null);
           }}
@@ -31,7 +32,7 @@ export function CreateView({ state }: { readonly state: CreateState }) {
         {state.model && !state.sentence ? (
           <CreateForm model={state.model} onDone={state.onDone} />
         ) : (
-          <Waiting state={state} what="Reading the file…" />
+          <Waiting state={state} what={trans.__('Reading the file…')} />
         )}
       </div>
     </div>

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { CopyButton, NoticeBlock, type Notice } from './Actions';
 import { count, formatDate, labelOf, techniqueName } from './datasets';
 import { plainText } from './format';
+import { trans } from './i18n';
 import { useTrait, type DatasetTraits, type Message, type Model } from './model';
 import { LineageSection } from './LineageView';
 import { PreviewView } from './PreviewView';
@@ -56,7 +57,7 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
     return (
       <div className="tunelab">
         <p className="tunelab-empty" role="status">
-          {label} was deleted.
+          {trans.__('%1 was deleted.', label)}
         </p>
       </div>
     );
@@ -88,14 +89,14 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
   const isWhole = Object.entries(report.fixed).every(([fix, rows]) => fix === 'redact' || rows === 0);
   return (
     <div className="tunelab">
-      <section className="tunelab-card tunelab-dataset-card" role="region" aria-label={`Dataset ${label}`}>
+      <section className="tunelab-card tunelab-dataset-card" role="region" aria-label={trans.__('Dataset %1', label)}>
         <header className="tunelab-head">
           <div className="tunelab-title">
             <h3 className="tunelab-name">{label}</h3>
             <span className="tunelab-subject">{subject.join(' · ')}</span>
             {showVersion && dataset.versions.length > 1 && (
               <label className="tunelab-choice">
-                Version{' '}
+                {trans.__('Version')}{' '}
                 <select
                   value={dataset.version}
                   onChange={event => {
@@ -104,7 +105,7 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
                 >
                   {dataset.versions.map((version, place) => (
                     <option key={version} value={version}>
-                      {place === 0 ? `${version} (newest)` : version}
+                      {place === 0 ? trans.__('%1 (newest)', version) : version}
                     </option>
                   ))}
                 </select>
@@ -120,7 +121,7 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
         </header>
         {place === 'top' && said}
         <DatasetFacts dataset={dataset} />
-        <Section title="Report">
+        <Section title={trans.__('Report')}>
           <ReportView
             report={report}
             onRow={
@@ -134,10 +135,10 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
           />
         </Section>
         <section ref={table} className="tunelab-section">
-          <h4>Rows</h4>
+          <h4>{trans.__('Rows')}</h4>
           <RowsTable model={model} total={dataset.rows} form={dataset.form} target={target} />
         </section>
-        <Section title="What the model will see">
+        <Section title={trans.__('What the model will see')}>
           <PreviewView
             model={model}
             said={place === 'preview' && said}
@@ -163,19 +164,19 @@ function Section({ title, children }: { readonly title: string; readonly childre
 }
 
 function DatasetFacts({ dataset }: { readonly dataset: DatasetTraits['dataset'] }) {
-  const facts = [
-    ['Source', dataset.source],
-    ['Created', formatDate(dataset.created)],
-    ['By', dataset.creator],
-    ['Digest', dataset.digest.slice(0, 12)],
-    ['Used by', dataset.uses.join(', ') || 'nothing yet']
-  ] as const;
+  const facts: readonly (readonly [name: string, value: string, title?: string])[] = [
+    [trans.__('Source'), dataset.source],
+    [trans.__('Created'), formatDate(dataset.created)],
+    [trans.__('By'), dataset.creator],
+    [trans.__('Digest'), dataset.digest.slice(0, 12), dataset.digest],
+    [trans.__('Used by'), dataset.uses.join(', ') || trans.__('nothing yet')]
+  ];
   return (
     <dl className="tunelab-facts">
-      {facts.map(([name, value]) => (
+      {facts.map(([name, value, title]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd title={name === 'Digest' ? dataset.digest : undefined}>{plainText(value)}</dd>
+          <dd title={title}>{plainText(value)}</dd>
         </div>
       ))}
     </dl>
@@ -208,10 +209,10 @@ function DatasetActions({ model, shell, label, canOpenTab, isBusy, onNotice }: A
   };
   if (isAsking) {
     return (
-      <div key="asking" className="tunelab-actions" role="group" aria-label={`Delete ${label}?`}>
-        <span>Delete {label} for good?</span>
+      <div key="asking" className="tunelab-actions" role="group" aria-label={trans.__('Delete %1?', label)}>
+        <span>{trans.__('Delete %1 for good?', label)}</span>
         <button type="button" autoFocus onClick={answer}>
-          Keep
+          {trans.__('Keep')}
         </button>
         <button
           type="button"
@@ -222,14 +223,14 @@ function DatasetActions({ model, shell, label, canOpenTab, isBusy, onNotice }: A
             model.send({ type: 'delete' });
           }}
         >
-          Delete
+          {trans.__('Delete')}
         </button>
       </div>
     );
   }
   return (
     <div key="actions" className="tunelab-actions">
-      {cell !== null && <CopyButton text={cell} label="Copy as cell" />}
+      {cell !== null && <CopyButton text={cell} label={trans.__('Copy as cell')} />}
       {canOpenTab && shell && (
         <button
           type="button"
@@ -237,7 +238,7 @@ function DatasetActions({ model, shell, label, canOpenTab, isBusy, onNotice }: A
             shell.openDatasetTab(label);
           }}
         >
-          Open as tab
+          {trans.__('Open as tab')}
         </button>
       )}
       <button
@@ -249,11 +250,11 @@ function DatasetActions({ model, shell, label, canOpenTab, isBusy, onNotice }: A
           setAsking(true);
         }}
       >
-        Delete
+        {trans.__('Delete')}
       </button>
       {cell !== null && shell && (
         <button type="button" className="tunelab-primary" onClick={() => void openCell(shell, cell)}>
-          Customize…
+          {trans.__('Customize…')}
         </button>
       )}
     </div>

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { textOf } from './datasets';
 import type { Opened } from './EvaluationTable';
 import { formatNumber, plainText, visibleText } from './format';
+import { trans } from './i18n';
 import type { JobTraits, Model } from './model';
 import { isLong, RecordAnswer } from './RecordAnswer';
 import type { RecordPages, Whole } from './recordpages';
@@ -74,12 +75,12 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
   const whole = pages.whole(metric.name, id);
   const row = pages.row(place);
   const compared = row?.id === id && row.outcome ? { model: query.model, outcome: row.outcome } : null;
-  const where = total === null ? '' : `${formatNumber(place + 1)} of ${formatNumber(total)}`;
+  const where = total === null ? '' : trans.__('%1 of %2', formatNumber(place + 1), formatNumber(total));
   return (
     <section
       ref={region}
       className="tunelab-record"
-      aria-label="One record"
+      aria-label={trans.__('One record')}
       aria-busy={!whole}
       tabIndex={-1}
       data-lm-suppress-shortcuts="true"
@@ -87,10 +88,10 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
     >
       <header className="tunelab-record-head">
         <button type="button" className="tunelab-plain" onClick={onClose}>
-          ‹ All records
+          ‹ {trans.__('All records')}
         </button>
         <span className="tunelab-subject" role="status">
-          {whole ? `Row ${formatNumber(whole.number)}${where && `, ${where}`}` : where}
+          {whole ? [trans.__('Row %1', formatNumber(whole.number)), where].filter(Boolean).join(', ') : where}
         </span>
         <label>
           <input
@@ -101,7 +102,7 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
               setDiffers(event.target.checked);
             }}
           />
-          Differences
+          {trans.__('Differences')}
         </label>
         <span className="tunelab-steering">
           {/* Not disabled at the ends, or the focus would go. */}
@@ -113,7 +114,7 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
               go(-1);
             }}
           >
-            Previous
+            {trans.__('Previous')}
           </button>
           <button
             type="button"
@@ -123,14 +124,14 @@ export function EvaluationRecord(props: EvaluationRecordProps) {
               go(1);
             }}
           >
-            Next
+            {trans.__('Next')}
           </button>
         </span>
       </header>
       {whole ? (
         <Record key={id} {...{ model, pages, state, metric, whole, differs }} compared={compared} />
       ) : (
-        <p className="tunelab-subject tunelab-results-none">Reading the record…</p>
+        <p className="tunelab-subject tunelab-results-none">{trans.__('Reading the record…')}</p>
       )}
     </section>
   );
@@ -154,16 +155,16 @@ function Record({ model, pages, state, metric, whole, differs, compared }: Recor
     <>
       <dl className="tunelab-record-facts">
         <div className="tunelab-record-wide">
-          <dt>Prompt</dt>
+          <dt>{trans.__('Prompt')}</dt>
           <dd tabIndex={isLong(whole.prompt) ? 0 : undefined}>{visibleText(whole.prompt)}</dd>
         </div>
         {whole.ground_truth !== null && (
           <div className="tunelab-record-wide">
-            <dt>Ground truth</dt>
+            <dt>{trans.__('Ground truth')}</dt>
             <dd tabIndex={isLong(whole.ground_truth) ? 0 : undefined}>{visibleText(whole.ground_truth)}</dd>
           </div>
         )}
-        {[['id', whole.id] as const, ...columns].map(([name, value]) => (
+        {[[trans.__('id'), whole.id] as const, ...columns].map(([name, value]) => (
           <div key={name}>
             <dt>{plainText(name)}</dt>
             <dd>{value === null ? '—' : textOf(value)}</dd>

@@ -1,7 +1,17 @@
 /** The results in a few figures: a bar that filters, the means with their certainty, coverage, and plain tables. */
-import { certainty, COMPARED, comparisonSentence, coverage, meansOf, percent, signed } from './evaluations';
+import {
+  certainty,
+  COMPARED,
+  comparisonSentence,
+  coverage,
+  meansOf,
+  outcomeName,
+  percent,
+  signed
+} from './evaluations';
 import { columnName, columnsOf, figure, isNumeric } from './figures';
 import { capitalise, formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Figures, RecordFilter, SummaryRow } from './results';
 
 interface BarProps {
@@ -14,19 +24,20 @@ interface BarProps {
 export function Bar({ row, chosen, onChoose }: BarProps) {
   const parts = COMPARED.flatMap(outcome => {
     const share = row[outcome];
-    return share === null || share === 0 ? [] : [{ outcome, share }];
+    const counts = [formatNumber(row.counts[outcome]), formatNumber(row.pairs)] as const;
+    return share === null || share === 0 ? [] : [{ outcome, name: outcomeName(outcome), share, counts }];
   });
   return parts.length === 0 ? null : (
-    <div className="tunelab-outcomes" role="group" aria-label="Outcomes">
-      {parts.map(({ outcome, share }) => (
+    <div className="tunelab-outcomes" role="group" aria-label={trans.__('Outcomes')}>
+      {parts.map(({ outcome, name, share, counts }) => (
         <button
           key={outcome}
           type="button"
           data-outcome={outcome}
           style={{ flexGrow: share }}
           aria-pressed={chosen === outcome}
-          aria-label={`${percent(share)} ${outcome}: ${formatNumber(row.counts[outcome])} of ${formatNumber(row.pairs)}`}
-          title={`${capitalise(outcome)}: ${formatNumber(row.counts[outcome])} of ${formatNumber(row.pairs)}`}
+          aria-label={trans.__('%1 %2: %3 of %4', percent(share), name, ...counts)}
+          title={trans.__('%1: %2 of %3', capitalise(name), ...counts)}
           onClick={() => {
             onChoose(outcome);
           }}
@@ -34,7 +45,7 @@ export function Bar({ row, chosen, onChoose }: BarProps) {
           {/* What does not fit wraps below the edge; the first, empty one lets the figure wrap too. */}
           <i />
           <span>{percent(share)}</span>
-          <span>{outcome}</span>
+          <span>{name}</span>
         </button>
       ))}
     </div>
@@ -50,11 +61,11 @@ export function Comparisons({ row }: { readonly row: SummaryRow }) {
     <>
       <p className="tunelab-means">
         <span>
-          Mean score <b>{here}</b>
-          {there !== null && ` against ${there}`}
+          {trans.__('Mean score')} <b>{here}</b>
+          {there !== null && ` ${trans.__('against %1', there)}`}
           {row.difference !== null && (
             <>
-              , difference <b>{signed(row.difference)}</b>
+              , {trans.__('difference')} <b>{signed(row.difference)}</b>
             </>
           )}
           {sure && <span className="tunelab-subject"> ({sure})</span>}
@@ -64,7 +75,8 @@ export function Comparisons({ row }: { readonly row: SummaryRow }) {
       {row.verdict && <p className="tunelab-verdict-sentence">{plainText(row.verdict)}</p>}
       {human && (
         <p className="tunelab-human">
-          <b>By people’s scores</b>, {formatNumber(row.counts.overruled)} overruled: {comparisonSentence(human)}.
+          <b>{trans.__('By people’s scores')}</b>,{' '}
+          {trans.__('%1 overruled: %2.', formatNumber(row.counts.overruled), comparisonSentence(human))}
         </p>
       )}
     </>

@@ -3,8 +3,9 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { count } from './datasets';
-import { scoreText, SIGNS, whyUnscored } from './evaluations';
+import { outcomeName, scoreText, SIGNS, whyUnscored } from './evaluations';
 import { formatNumber, plainText, visibleText } from './format';
+import { trans } from './i18n';
 import { LongScroll, MOST } from './longscroll';
 import type { JobTraits, Model } from './model';
 import { recordLayout, type RecordLayout } from './recordlayout';
@@ -171,24 +172,28 @@ export function EvaluationTable(props: EvaluationTableProps) {
     }
   };
   const columns: readonly (readonly [name: string, by: SortKey | null])[] = [
-    ['Row', 'row'],
-    ['Prompt', null],
-    ...(hasTruth ? ([['Ground truth', null]] as const) : []),
+    [trans.__('Row'), 'row'],
+    [trans.__('Prompt'), null],
+    ...(hasTruth ? ([[trans.__('Ground truth'), null]] as const) : []),
     ...state.models.map(
       name => [name, name === query.model ? 'score' : name === state.baseline ? 'baseline' : null] as const
     ),
-    ['Score', state.models.length > 1 ? 'difference' : 'score']
+    [trans.__('Score'), state.models.length > 1 ? 'difference' : 'score']
   ];
   return (
     <>
       <p className={isCounted || total === 0 ? 'tunelab-subject tunelab-results-none' : 'tunelab-hidden'} role="status">
-        {isBusy ? 'Reading the records…' : total === 0 ? 'No record is such.' : count(total, 'record')}
+        {isBusy
+          ? trans.__('Reading the records…')
+          : total === 0
+            ? trans.__('No record is such.')
+            : count(total, 'record')}
       </p>
       <div
         ref={setScroller}
         className="tunelab-records"
         role="table"
-        aria-label="Records"
+        aria-label={trans.__('Records')}
         aria-busy={isBusy}
         aria-rowcount={total + 1}
         aria-colcount={columns.length}
@@ -246,9 +251,9 @@ function Header({ name, by, sort, onSort }: HeaderProps) {
   }
   const isSorted = sort.by === by;
   const hints: Partial<Record<SortKey, string>> = {
-    difference: 'Sort by the difference',
-    score: 'Sort by this model’s score',
-    baseline: 'Sort by the baseline’s score'
+    difference: trans.__('Sort by the difference'),
+    score: trans.__('Sort by this model’s score'),
+    baseline: trans.__('Sort by the baseline’s score')
   };
   return (
     <span role="columnheader" aria-sort={isSorted ? (sort.descending ? 'descending' : 'ascending') : 'none'}>
@@ -302,7 +307,9 @@ function Row({ index, row, state, query, layout, hasTruth, isStop, top, onOpen }
         <button
           type="button"
           tabIndex={isStop ? 0 : -1}
-          aria-label={row ? `Open row ${formatNumber(row.number)}` : `Record ${formatNumber(index + 1)}`}
+          aria-label={
+            row ? trans.__('Open row %1', formatNumber(row.number)) : trans.__('Record %1', formatNumber(index + 1))
+          }
           aria-disabled={!row}
           onClick={event => {
             event.stopPropagation();
@@ -312,8 +319,10 @@ function Row({ index, row, state, query, layout, hasTruth, isStop, top, onOpen }
           {row ? formatNumber(row.number) : '…'}
         </button>
       </span>
-      <Text name="Prompt" text={row?.prompt} lines={lines.prompt} isBusy={!row} />
-      {hasTruth && <Text name="Ground truth" text={row?.ground_truth ?? ''} lines={lines.truth} isBusy={!row} />}
+      <Text name={trans.__('Prompt')} text={row?.prompt} lines={lines.prompt} isBusy={!row} />
+      {hasTruth && (
+        <Text name={trans.__('Ground truth')} text={row?.ground_truth ?? ''} lines={lines.truth} isBusy={!row} />
+      )}
       {state.models.map(name => (
         <Text key={name} name={name} text={row?.answers[name] ?? ''} lines={lines.answer} isBusy={!row} />
       ))}
@@ -360,7 +369,7 @@ function Scores({ row, query, baseline }: ScoresProps) {
           <>
             <Pill score={before} />
             <span aria-hidden="true"> → </span>
-            <span className="tunelab-hidden"> then </span>
+            <span className="tunelab-hidden"> {trans.__('then')} </span>
           </>
         )}
         {after && <Pill score={after} outcome={row.outcome} />}
@@ -385,7 +394,7 @@ function Pill({ score, outcome = null }: PillProps) {
       ) : (
         <>
           <s>{figure}</s>
-          <span className="tunelab-hidden"> overruled: </span> <b>{formatNumber(score.human)}</b>
+          <span className="tunelab-hidden"> {trans.__('overruled:')} </span> <b>{formatNumber(score.human)}</b>
         </>
       )}
     </span>
@@ -397,7 +406,7 @@ export function OutcomeWord({ outcome, why = null }: { readonly outcome: Outcome
   return (
     <span className="tunelab-outcome" title={why ?? undefined}>
       <span aria-hidden="true">{SIGNS[outcome]} </span>
-      {outcome}
+      {outcomeName(outcome)}
       {why !== null && <span className="tunelab-hidden">: {why}</span>}
     </span>
   );

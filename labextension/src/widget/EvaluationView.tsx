@@ -4,10 +4,11 @@ import { memo, useEffect, useMemo, useRef, useState, useSyncExternalStore } from
 import { EvaluationRecord } from './EvaluationRecord';
 import { Bar, Comparisons, PlainTable } from './EvaluationSummary';
 import { EvaluationTable } from './EvaluationTable';
-import { candidatesOf, FILTERS, FIRST, shownOf, SORTS, type Choice } from './evaluations';
+import { candidatesOf, filters, FIRST, shownOf, sorts, type Choice } from './evaluations';
 import { textOf } from './datasets';
 import { benchmarkRows, judgeRows } from './figures';
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { JobSnapshot, JobTraits, Message, Model } from './model';
 import { RecordPages } from './recordpages';
 import type { EvaluationState, ExportFormat, RecordFilter, RecordQuery, SortKey, SummaryRow } from './results';
@@ -36,7 +37,9 @@ export function EvaluationView({ job, model, state }: EvaluationViewProps) {
     return <Results job={job.id} model={model} state={state} />;
   }
   return hasEnded(job.state) ? null : (
-    <p className="tunelab-subject tunelab-results-none">The results come here once every answer is there and scored.</p>
+    <p className="tunelab-subject tunelab-results-none">
+      {trans.__('The results come here once every answer is there and scored.')}
+    </p>
   );
 }
 
@@ -78,7 +81,7 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
   };
   const total = pages.isOf(query) ? pages.total : null;
   return (
-    <section className="tunelab-results" aria-label="Results">
+    <section className="tunelab-results" aria-label={trans.__('Results')}>
       <Choices state={state} query={query} onChoose={choose} />
       {row && (
         <div className="tunelab-summary">
@@ -87,7 +90,7 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
         </div>
       )}
       {notes.length > 0 && (
-        <ul className="tunelab-notes" aria-label="Warnings about the results">
+        <ul className="tunelab-notes" aria-label={trans.__('Warnings about the results')}>
           {notes.map(({ code, message }, place) => (
             // Of one code there may be several.
             <li key={place} className="tunelab-block" data-tone="warn" data-code={code}>
@@ -96,9 +99,9 @@ const Results = memo(function Results({ job, model, state }: ResultsProps) {
           ))}
         </ul>
       )}
-      <PlainTable title="Benchmarks" rows={benchmarkRows(state.benchmarks ?? [], state.models)} isOpen />
-      <PlainTable title="The judge held against people" rows={judgeRows(state.judges ?? [])} isOpen />
-      <PlainTable title="Cost of the answers" rows={state.costs} />
+      <PlainTable title={trans.__('Benchmarks')} rows={benchmarkRows(state.benchmarks ?? [], state.models)} isOpen />
+      <PlainTable title={trans.__('The judge held against people')} rows={judgeRows(state.judges ?? [])} isOpen />
+      <PlainTable title={trans.__('Cost of the answers')} rows={state.costs} />
       {row && metric && (
         <>
           {opened ? (
@@ -146,7 +149,7 @@ function Choices({ state, query, onChoose }: ChoicesProps) {
     <div className="tunelab-results-choice">
       {metrics.length > 1 && (
         <label>
-          Metric{' '}
+          {trans.__('Metric')}{' '}
           <select
             value={query.metric}
             onChange={event => {
@@ -163,7 +166,7 @@ function Choices({ state, query, onChoose }: ChoicesProps) {
       )}
       {candidates.length > 1 && (
         <label>
-          Model{' '}
+          {trans.__('Model')}{' '}
           <select
             value={query.model}
             onChange={event => {
@@ -176,7 +179,7 @@ function Choices({ state, query, onChoose }: ChoicesProps) {
               </option>
             ))}
           </select>
-          <span>against {plainText(state.baseline)}</span>
+          <span>{trans.__('against %1', plainText(state.baseline))}</span>
         </label>
       )}
     </div>
@@ -197,9 +200,10 @@ function Tools({ model, pages, state, query, row, onChoose }: ToolsProps) {
   const isAlone = row.baseline === null;
   return (
     <div className="tunelab-results-tools">
-      <div className="tunelab-chips" role="group" aria-label="Which records">
-        {FILTERS.filter(([filter]) => !isAlone || ['all', 'unscored', 'overruled'].includes(filter)).map(
-          ([filter, name]) => (
+      <div className="tunelab-chips" role="group" aria-label={trans.__('Which records')}>
+        {filters()
+          .filter(([filter]) => !isAlone || ['all', 'unscored', 'overruled'].includes(filter))
+          .map(([filter, name]) => (
             <button
               key={filter}
               type="button"
@@ -212,8 +216,7 @@ function Tools({ model, pages, state, query, row, onChoose }: ToolsProps) {
             >
               {name} <span className="tunelab-subject">{formatNumber(row.counts[filter])}</span>
             </button>
-          )
-        )}
+          ))}
       </div>
       <Search
         search={query.search}
@@ -224,7 +227,7 @@ function Tools({ model, pages, state, query, row, onChoose }: ToolsProps) {
       <div className="tunelab-results-more">
         {state.columns.length > 0 && <Split {...{ model, pages, state, query, onChoose }} />}
         <label className="tunelab-sort">
-          Sort by{' '}
+          {trans.__('Sort by')}{' '}
           <select
             value={`${query.sort.by} ${query.sort.descending}`}
             onChange={event => {
@@ -232,7 +235,7 @@ function Tools({ model, pages, state, query, row, onChoose }: ToolsProps) {
               onChoose({ sort: { by: by as SortKey, descending: descending === 'true' } });
             }}
           >
-            {SORTS.map(([by, descending, name]) => (
+            {sorts().map(([by, descending, name]) => (
               <option key={name} value={`${by} ${descending}`}>
                 {name}
               </option>
@@ -274,8 +277,8 @@ function Search({ search, onSearch }: { readonly search: string; readonly onSear
     >
       <input
         type="search"
-        aria-label="Search prompts, answers, ground truth and reasoning"
-        placeholder="Search answers…"
+        aria-label={trans.__('Search prompts, answers, ground truth and reasoning')}
+        placeholder={trans.__('Search answers…')}
         value={text}
         onChange={({ target: { value } }) => {
           setText(value);
@@ -304,7 +307,7 @@ function Split({ model, pages, state, query, onChoose }: SplitProps) {
   return (
     <>
       <label>
-        Split by{' '}
+        {trans.__('Split by')}{' '}
         <select
           value={name}
           onChange={event => {
@@ -314,7 +317,7 @@ function Split({ model, pages, state, query, onChoose }: SplitProps) {
             }
           }}
         >
-          <option value="">nothing</option>
+          <option value="">{trans.__('nothing')}</option>
           {state.columns.map(column => (
             <option key={column} value={column}>
               {plainText(column)}
@@ -324,7 +327,7 @@ function Split({ model, pages, state, query, onChoose }: SplitProps) {
       </label>
       {name !== '' && (
         <select
-          aria-label={`Value of ${plainText(name)}`}
+          aria-label={trans.__('Value of %1', plainText(name))}
           aria-busy={!values}
           value={query.column ? String(at ?? -1) : ''}
           onChange={event => {
@@ -332,14 +335,14 @@ function Split({ model, pages, state, query, onChoose }: SplitProps) {
             onChoose({ column: chosen ? { name, value: chosen.value } : null });
           }}
         >
-          <option value="">any</option>
+          <option value="">{trans.__('any')}</option>
           {values?.values.map(({ value, count }, place) => (
             <option key={place} value={place}>
               {valueName(value)} ({formatNumber(count)})
             </option>
           ))}
           {(values?.left_off ?? 0) > 0 && (
-            <option disabled>{formatNumber(values?.left_off ?? 0)} more, in result.by(…)</option>
+            <option disabled>{trans.__('%1 more, in %2', formatNumber(values?.left_off ?? 0), 'result.by(…)')}</option>
           )}
         </select>
       )}
@@ -348,8 +351,8 @@ function Split({ model, pages, state, query, onChoose }: SplitProps) {
 }
 
 function valueName(value: unknown): string {
-  const name = value === null ? '(none)' : textOf(value).replace(/\s+/g, ' ');
-  return name.length > 60 ? `${name.slice(0, 59)}…` : name || '(empty)';
+  const name = value === null ? trans.__('(none)') : textOf(value).replace(/\s+/g, ' ');
+  return name.length > 60 ? `${name.slice(0, 59)}…` : name || trans.__('(empty)');
 }
 
 /** Buttons that save all records as a file, where the page is. */
@@ -373,8 +376,8 @@ function Export({ model }: { readonly model: Model<JobTraits> }) {
     };
   }, [model]);
   return (
-    <div className="tunelab-export" role="group" aria-label="Export all records" aria-busy={waits !== null}>
-      <span>Export</span>
+    <div className="tunelab-export" role="group" aria-label={trans.__('Export all records')} aria-busy={waits !== null}>
+      <span>{trans.__('Export')}</span>
       {FORMATS.map(([format, name]) => (
         <button
           key={format}

@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, type ReactNode } from 'react';
 
 import { FunctionsPlace } from './FunctionsPlace';
 import { trans } from './i18n';
-import type { Draft, MetricsTraits } from './judgemetrics';
+import { EMPTY, type Draft, type MetricsTraits } from './judgemetrics';
 import { MetricsPlace, type MetricsState } from './MetricsPlace';
 import type { Model } from './model';
 import { PromptsPlace } from './PromptsPlace';
@@ -25,7 +25,13 @@ export function EvaluatorsPlace({ metrics, route, back }: EvaluatorsPlaceProps) 
   const shown = shownBy(route) ?? kept;
   const list: ReactNode = {
     metrics: metrics && (
-      <Metrics key="metrics" model={metrics} open={route?.page === 'metric' ? route.metric : null} back={back} />
+      <Metrics
+        key="metrics"
+        model={metrics}
+        open={route?.page === 'metric' ? route.metric : null}
+        isNew={route?.page === 'metric' && route.metric === null}
+        back={back}
+      />
     ),
     prompts: <PromptsPlace key="prompts" open={route?.page === 'prompt' ? route.prompt : null} back={back} />,
     functions: <FunctionsPlace key="functions" open={route?.page === 'function' ? route.name : null} back={back} />
@@ -84,15 +90,18 @@ interface MetricsProps {
   readonly model: Model<MetricsTraits>;
   /** `NAME@VERSION` of the metric's page, or null for the list. */
   readonly open: string | null;
+  /** Whether the form is wanted at once: it stands in the list's place. */
+  readonly isNew: boolean;
   readonly back: string;
 }
 
 /** The metrics, with what is open told by the Studio's ways. */
-function Metrics({ model, open, back }: MetricsProps) {
+function Metrics({ model, open, isNew, back }: MetricsProps) {
   const navigation = useNavigation();
   const [kept, setDraft] = useKept<Draft | null>('evaluators/metric', null);
   // A draft is shown where it was begun: a link to another metric shows that metric.
-  const draft = kept && (open === null || kept.from === open) ? kept : null;
+  const begun = kept && (open === null || kept.from === open) ? kept : null;
+  const draft = begun ?? (isNew ? EMPTY : null);
   const latest = useRef<MetricsState>({ open, draft });
   useLayoutEffect(() => {
     latest.current = { open, draft };
@@ -109,9 +118,9 @@ function Metrics({ model, open, back }: MetricsProps) {
         if (next.draft !== before.draft) {
           setDraft(next.draft);
         }
-        if (next.open !== before.open) {
+        if (next.open !== before.open || (isNew && next.draft === null)) {
           // One page over the list: a version takes the place of another.
-          if (before.open !== null) {
+          if (before.open !== null || isNew) {
             navigation?.back();
           }
           if (next.open !== null) {

@@ -2,6 +2,7 @@
 import { useId } from 'react';
 
 import { plainText } from './format';
+import { trans } from './i18n';
 import { KeepFoot } from './KeepFoot';
 import { faultOf, outcomeOf, PLACEHOLDERS, type Draft, type Faulty, type MetricRow } from './judgemetrics';
 import { ScaleFields } from './ScaleFields';
@@ -29,7 +30,7 @@ export function MetricForm({ draft, rows, busy, refused, onDraft, onKeep, onCanc
   };
   const faulty = (part: string): Faulty =>
     fault === part ? { 'aria-invalid': true, 'aria-describedby': refusedId } : {};
-  const title = draft.isVersion ? `New version of ${plainText(draft.name)}` : 'New metric';
+  const title = draft.isVersion ? trans.__('New version of %1', plainText(draft.name)) : trans.__('New metric');
   return (
     <form
       className="tunelab tunelab-create tunelab-metric-form"
@@ -44,10 +45,10 @@ export function MetricForm({ draft, rows, busy, refused, onDraft, onKeep, onCanc
     >
       <div className="tunelab-metric-fields">
         <h3 className="tunelab-name">{title}</h3>
-        {draft.from && <p className="tunelab-subject">It begins as {plainText(draft.from)}.</p>}
+        {draft.from && <p className="tunelab-subject">{trans.__('It begins as %1.', plainText(draft.from))}</p>}
         {!draft.isVersion && (
           <label className="tunelab-input">
-            <span className="tunelab-label">Name</span>
+            <span className="tunelab-label">{trans.__('Name')}</span>
             <input
               type="text"
               value={draft.name}
@@ -62,11 +63,11 @@ export function MetricForm({ draft, rows, busy, refused, onDraft, onKeep, onCanc
           </label>
         )}
         <TemplateText
-          label="Instructions"
+          label={trans.__('Instructions')}
           text={draft.instructions}
           placeholders={PLACEHOLDERS.map(name => `{{${name}}}`)}
-          hint="The scale and the form of the reply are added to them."
-          question="What makes an answer good?"
+          hint={trans.__('The scale and the form of the reply are added to them.')}
+          question={trans.__('What makes an answer good?')}
           takesFocus={draft.isVersion}
           faulty={faulty('instructions')}
           onText={instructions => {
@@ -77,7 +78,7 @@ export function MetricForm({ draft, rows, busy, refused, onDraft, onKeep, onCanc
       </div>
       <KeepFoot
         isTouched={draft.isTouched}
-        submit={draft.isVersion ? 'Create version' : 'Create metric'}
+        submit={draft.isVersion ? trans.__('Create version') : trans.__('Create metric')}
         said={busy || (draft.isVersion ? '' : outcomeOf(draft, rows))}
         isBusy={busy !== ''}
         {...{ refused, refusedId, onCancel }}

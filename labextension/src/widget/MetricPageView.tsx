@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import { CopyButton } from './Actions';
 import { formatDate } from './datasets';
 import { capitalise, formatNumber, plainText, visibleText } from './format';
+import { trans } from './i18n';
 import { draftOf, marked, type Draft, type MetricPage, type MetricRow, type MetricsTraits } from './judgemetrics';
 import type { Message, Model } from './model';
 import { saveFile } from './savefile';
@@ -38,19 +39,19 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
   if (!page) {
     return (
       <p className="tunelab-empty" role="status">
-        {refused || 'Reading the metric…'}
+        {refused || trans.__('Reading the metric…')}
       </p>
     );
   }
   const version = Number(label.slice(label.lastIndexOf('@') + 1));
   return (
-    <section className="tunelab-card tunelab-metric-card" aria-label={`Metric ${label}`}>
+    <section className="tunelab-card tunelab-metric-card" aria-label={trans.__('Metric %1', label)}>
       <header className="tunelab-head">
         <div className="tunelab-title">
           <h3 className="tunelab-name">{label}</h3>
           {row.versions.length > 1 && (
             <label className="tunelab-choice">
-              Version{' '}
+              {trans.__('Version')}{' '}
               <select
                 value={version}
                 onChange={event => {
@@ -59,7 +60,7 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
               >
                 {row.versions.map((each, place) => (
                   <option key={each} value={each}>
-                    {place === 0 ? `${each} (newest)` : each}
+                    {place === 0 ? trans.__('%1 (newest)', each) : each}
                   </option>
                 ))}
               </select>
@@ -67,16 +68,16 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
           )}
         </div>
         <div className="tunelab-actions">
-          <CopyButton text={page.cell} label="Copy as cell" />
-          <CopyButton text={page.python} label="Copy as Python" />
+          <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
+          <CopyButton text={page.python} label={trans.__('Copy as Python')} />
           <button
             type="button"
-            title="As SageMaker and Bedrock take it"
+            title={trans.__('As SageMaker and Bedrock take it')}
             onClick={() => {
               saveFile(`${row.name}.json`, [page.json]);
             }}
           >
-            Save as JSON
+            {trans.__('Save as JSON')}
           </button>
           <button
             type="button"
@@ -85,26 +86,26 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
               onDraft(draftOf(page, row));
             }}
           >
-            {row.builtin ? 'New metric from it' : 'New version'}
+            {row.builtin ? trans.__('New metric from it') : trans.__('New version')}
           </button>
         </div>
       </header>
       <Facts row={row} page={page} />
       <section className="tunelab-section">
-        <h4>Instructions</h4>
-        <div className="tunelab-instructions" tabIndex={0} role="group" aria-label="Instructions">
+        <h4>{trans.__('Instructions')}</h4>
+        <div className="tunelab-instructions" tabIndex={0} role="group" aria-label={trans.__('Instructions')}>
           {marked(visibleText(page.instructions)).map(({ text, isPlaceholder }, place) =>
             isPlaceholder ? <mark key={place}>{text}</mark> : <span key={place}>{text}</span>
           )}
         </div>
       </section>
       <section className="tunelab-section">
-        <h4>Scale, from the worst to the best</h4>
-        <table className="tunelab-scale" aria-label="Scale">
+        <h4>{trans.__('Scale, from the worst to the best')}</h4>
+        <table className="tunelab-scale" aria-label={trans.__('Scale')}>
           <thead>
             <tr>
-              <th scope="col">{page.ratings[0]?.value === null ? 'Counts' : 'Value'}</th>
-              <th scope="col">Definition</th>
+              <th scope="col">{page.ratings[0]?.value === null ? trans.__('Counts') : trans.__('Value')}</th>
+              <th scope="col">{trans.__('Definition')}</th>
             </tr>
           </thead>
           <tbody>
@@ -126,10 +127,10 @@ function Facts({ row, page }: { readonly row: MetricRow; readonly page: MetricPa
   const needsTruth = names.some(({ text }) => text.includes('ground_truth'));
   const isOfWords = page.ratings[0]?.value === null;
   const facts: readonly (readonly [name: string, value: string])[] = [
-    ['From', row.builtin ? 'built in' : 'yours'],
-    ...(page.created === null ? [] : [['Created', formatDate(page.created)] as const]),
-    ['Needs', needsTruth ? 'a ground truth' : 'no ground truth'],
-    ['Replies', isOfWords ? 'words, which count in their order' : 'numbers']
+    [trans.__('From'), row.builtin ? trans.__('built in') : trans.__('yours')],
+    ...(page.created === null ? [] : [[trans.__('Created'), formatDate(page.created)] as const]),
+    [trans.__('Needs'), needsTruth ? trans.__('a ground truth') : trans.__('no ground truth')],
+    [trans.__('Replies'), isOfWords ? trans.__('words, which count in their order') : trans.__('numbers')]
   ];
   return (
     <dl className="tunelab-facts">

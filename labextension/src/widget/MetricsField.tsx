@@ -70,7 +70,7 @@ export function MetricsField({ metrics, value, fault, onValue }: MetricsFieldPro
             type="button"
             className="tunelab-plain"
             onClick={() => {
-              navigation.show('evaluators');
+              navigation.go({ page: 'metric', metric: null });
             }}
           >
             {trans.__('New metric…')}

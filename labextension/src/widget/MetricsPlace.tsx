@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { NoticeBlock } from './Actions';
 import { formatDay } from './datasets';
 import { capitalise, plainText } from './format';
+import { trans } from './i18n';
 import {
   commandOf,
   EMPTY,
@@ -51,7 +52,7 @@ interface MetricsPlaceProps {
 }
 
 /** The list, the page or the form. */
-export function MetricsPlace({ model, state, back = 'All metrics', onState }: MetricsPlaceProps) {
+export function MetricsPlace({ model, state, back = trans.__('All metrics'), onState }: MetricsPlaceProps) {
   const metrics = useTrait(model, 'metrics');
   const [asking, setAsking] = useState(QUIET);
   const [choice, setChoice] = useState<Choice | null>(null);
@@ -89,7 +90,7 @@ export function MetricsPlace({ model, state, back = 'All metrics', onState }: Me
   const importText = (file: string, content: string, name: string | null) => {
     text.current = content;
     setChoice(null);
-    setAsking({ ...QUIET, busy: `Importing ${plainText(file)}…` });
+    setAsking({ ...QUIET, busy: trans.__('Importing %1…', plainText(file)) });
     model.send({ type: 'import_metric', file, text: content, name });
   };
   const importFile = async (file: File) => {
@@ -113,7 +114,7 @@ export function MetricsPlace({ model, state, back = 'All metrics', onState }: Me
           onState(before => (before.draft ? { ...before, draft: change(before.draft) } : before));
         }}
         onKeep={draft => {
-          setAsking({ ...QUIET, busy: 'Keeping the metric in MLflow…' });
+          setAsking({ ...QUIET, busy: trans.__('Keeping the metric in MLflow…') });
           model.send(commandOf(draft));
         }}
         onCancel={() => {
@@ -172,7 +173,7 @@ export function MetricsPlace({ model, state, back = 'All metrics', onState }: Me
             show({ open: null, draft: EMPTY });
           }}
         >
-          New metric
+          {trans.__('New metric')}
         </button>
         <FileButton isBusy={asking.busy !== ''} onFile={file => void importFile(file)} />
       </div>
@@ -226,19 +227,19 @@ function FileButton({ isBusy, onFile }: { readonly isBusy: boolean; readonly onF
       <button
         type="button"
         disabled={isBusy}
-        title="A metric as SageMaker and Bedrock have it: customMetricDefinition"
+        title={trans.__('A metric as SageMaker and Bedrock have it: %1', 'customMetricDefinition')}
         onClick={() => {
           input.current?.click();
         }}
       >
-        Import JSON…
+        {trans.__('Import JSON…')}
       </button>
       <input
         ref={input}
         type="file"
         hidden
         accept=".json,application/json"
-        aria-label="JSON file of a metric"
+        aria-label={trans.__('JSON file of a metric')}
         onChange={event => {
           const file = event.target.files?.[0];
           // The same file may be chosen again once it was mended.
@@ -259,7 +260,12 @@ interface WhichOneProps {
 }
 
 function WhichOne({ choice, onChoose, onClose }: WhichOneProps) {
-  const question = `${plainText(choice.file)} holds ${choice.names.length} metrics. Which one?`;
+  const question = trans._n(
+    '%2 holds %1 metric. Which one?',
+    '%2 holds %1 metrics. Which one?',
+    choice.names.length,
+    plainText(choice.file)
+  );
   return (
     <div className="tunelab-metric-choice" role="group" aria-label={question}>
       <p role="status">{question}</p>
@@ -276,7 +282,7 @@ function WhichOne({ choice, onChoose, onClose }: WhichOneProps) {
         </button>
       ))}
       <button type="button" className="tunelab-plain" onClick={onClose}>
-        None
+        {trans.__('None')}
       </button>
     </div>
   );
@@ -303,15 +309,17 @@ function List({ model, metrics, onOpen }: ListProps) {
       <input
         type="search"
         className="tunelab-filter"
-        aria-label="Filter the metrics"
-        placeholder="Filter by name, scale, “yours”…"
+        aria-label={trans.__('Filter the metrics')}
+        placeholder={trans.__('Filter by name, scale, “%1”…', trans.__('yours'))}
         value={filter}
         onChange={event => {
           setFilter(event.target.value);
         }}
       />
-      {metrics.length > 0 && shown.length === 0 && <p className="tunelab-empty">No metric matches “{filter}”.</p>}
-      <ul aria-label="Metrics">
+      {metrics.length > 0 && shown.length === 0 && (
+        <p className="tunelab-empty">{trans.__('No metric matches “%1”.', filter)}</p>
+      )}
+      <ul aria-label={trans.__('Metrics')}>
         {shown.map(row => (
           <li key={row.name}>
             <ListRow row={row} onOpen={onOpen} />
@@ -338,7 +346,9 @@ function ListRow({ row, onOpen }: { readonly row: MetricRow; readonly onOpen: (m
       <span className="tunelab-row-text">
         <span className="tunelab-row-head">
           <b title={label}>{label}</b>
-          {row.versions.length > 1 && <span className="tunelab-subject">{row.versions.length} versions</span>}
+          {row.versions.length > 1 && (
+            <span className="tunelab-subject">{trans._n('%1 version', '%1 versions', row.versions.length)}</span>
+          )}
         </span>
         <span className="tunelab-subject">{facts.map(fact => fact.replace(/ /g, '\u00a0')).join('\u00a0· ')}</span>
         <span className="tunelab-subject tunelab-one-line" title={plainText(row.scale)}>

@@ -137,7 +137,7 @@ function nameOf(at: Location): string {
     case 'replay':
       return route.job;
     case 'metric':
-      return route.metric;
+      return route.metric ?? trans.__('New metric');
     case 'prompt':
       return route.prompt;
     case 'compare':

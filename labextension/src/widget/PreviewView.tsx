@@ -3,6 +3,7 @@ import { memo, useState, type ReactNode } from 'react';
 
 import { count, lengthSentence, previewSentences } from './datasets';
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import { useTrait, type DatasetTraits, type Model, type Preview, type TokenSequence } from './model';
 
 const FIRST_TOKENS = 600;
@@ -34,7 +35,7 @@ export function PreviewView({ model, said, onAsk }: PreviewProps) {
         }}
       >
         <label>
-          Model{' '}
+          {trans.__('Model')}{' '}
           <select
             value={wanted}
             onChange={event => {
@@ -49,7 +50,7 @@ export function PreviewView({ model, said, onAsk }: PreviewProps) {
           </select>
         </label>
         <button type="submit" disabled={busy !== null || wanted === ''}>
-          Preview
+          {trans.__('Preview')}
         </button>
       </form>
       {said}
@@ -57,7 +58,7 @@ export function PreviewView({ model, said, onAsk }: PreviewProps) {
         <PreviewBody preview={preview} />
       ) : (
         <p className="tunelab-subject">
-          Shows rows as the model gets them, with its chat template, and which tokens are trained on.
+          {trans.__('Shows rows as the model gets them, with its chat template, and which tokens are trained on.')}
         </p>
       )}
     </div>
@@ -71,32 +72,30 @@ const PreviewBody = memo(function PreviewBody({ preview }: { readonly preview: P
     <>
       {preview.problem !== null && (
         <p className="tunelab-block" data-tone="bad" role="note">
-          <b>It cannot be trained on:</b> {plainText(preview.problem)}
+          <b>{trans.__('It cannot be trained on:')}</b> {plainText(preview.problem)}
         </p>
       )}
-      <p>
-        As {plainText(preview.model)} sees it: {lengthSentence(preview)}
-      </p>
+      <p>{trans.__('As %1 sees it: %2', plainText(preview.model), lengthSentence(preview))}</p>
       <Histogram preview={preview} />
       {previewSentences(preview).map(sentence => (
         <p key={sentence} className="tunelab-subject">
           {plainText(sentence)}
         </p>
       ))}
-      <p className="tunelab-token-legend" aria-label="Legend">
+      <p className="tunelab-token-legend" aria-label={trans.__('Legend')}>
         {isTrained && (
           <span>
             <mark className="tunelab-trained">
-              <span>underlined</span>
+              <span>{trans.__('underlined')}</span>
             </mark>{' '}
-            trained on
+            {trans.__('trained on')}
           </span>
         )}
         <span>
-          <span className="tunelab-special">framed</span> special token
+          <span className="tunelab-special">{trans.__('framed')}</span> {trans.__('special token')}
         </span>
         <span>
-          <span className="tunelab-mark">↵</span> line end
+          <span className="tunelab-mark">↵</span> {trans.__('line end')}
         </span>
       </p>
       {preview.examples.map(({ row, sequences: each }) =>
@@ -110,16 +109,28 @@ function Sequence({ row, sequence }: { readonly row: number; readonly sequence: 
   const [isWhole, setWhole] = useState(false);
   const { label, tokens, length, trained, cut } = sequence;
   const shown = isWhole ? tokens : tokens.slice(0, FIRST_TOKENS);
-  const title = `Row ${formatNumber(row)}${label ? `, ${label}` : ''}`;
+  const title = label ? trans.__('Row %1, %2', formatNumber(row), label) : trans.__('Row %1', formatNumber(row));
   return (
     <figure className="tunelab-sequence">
       <figcaption>
         <b>{title}</b>{' '}
         <span className="tunelab-subject">
-          {count(length, 'token')}, {formatNumber(trained)} trained on{cut > 0 && `, ${formatNumber(cut)} cut off`}
+          {cut > 0
+            ? trans.__(
+                '%1, %2 trained on, %3 cut off',
+                count(length, 'token'),
+                formatNumber(trained),
+                formatNumber(cut)
+              )
+            : trans.__('%1, %2 trained on', count(length, 'token'), formatNumber(trained))}
         </span>
       </figcaption>
-      <div className="tunelab-tokens" role="group" aria-label={`Tokens of ${title.toLowerCase()}`} tabIndex={0}>
+      <div
+        className="tunelab-tokens"
+        role="group"
+        aria-label={trans.__('Tokens of %1', title.toLowerCase())}
+        tabIndex={0}
+      >
         {runs(shown).map(({ isTrained, first, run }) =>
           isTrained ? (
             <mark key={first} className="tunelab-trained">
@@ -130,7 +141,7 @@ function Sequence({ row, sequence }: { readonly row: number; readonly sequence: 
           )
         )}
         {cut > 0 && shown.length === tokens.length && (
-          <span className="tunelab-cut">{count(cut, 'token')} cut off</span>
+          <span className="tunelab-cut">{trans.__('%1 cut off', count(cut, 'token'))}</span>
         )}
       </div>
       {shown.length < tokens.length && (
@@ -141,7 +152,7 @@ function Sequence({ row, sequence }: { readonly row: number; readonly sequence: 
             setWhole(true);
           }}
         >
-          Show all {formatNumber(tokens.length)} tokens
+          {trans.__('Show all %1 tokens', formatNumber(tokens.length))}
         </button>
       )}
     </figure>
@@ -206,12 +217,15 @@ function Histogram({ preview }: { readonly preview: Preview }) {
   const x = (tokens: number) => ((tokens - low) / (high - low)) * WIDE;
   const cut = preview.max_length;
   const isCut = cut !== null && cut >= low && cut < high;
-  const name = `Lengths of rows: ${formatNumber(low)} to ${formatNumber(high - 1)} tokens${isCut ? `, cut at ${formatNumber(cut)}` : ''}`;
+  const range = [formatNumber(low), formatNumber(high - 1)] as const;
+  const name = isCut
+    ? trans.__('Lengths of rows: %1 to %2 tokens, cut at %3', ...range, formatNumber(cut))
+    : trans.__('Lengths of rows: %1 to %2 tokens', ...range);
   return (
     <figure className="tunelab-histogram">
       {isCut && (
         <div className="tunelab-cut-at" style={{ width: `${(100 * x(cut)) / WIDE}%` }}>
-          cut at {formatNumber(cut)}
+          {trans.__('cut at %1', formatNumber(cut))}
         </div>
       )}
       <svg role="img" aria-label={name} viewBox={`0 0 ${WIDE} ${TALL}`} preserveAspectRatio="none">
@@ -227,7 +241,9 @@ function Histogram({ preview }: { readonly preview: Preview }) {
               height={height}
               data-cut={cut !== null && from >= cut}
             >
-              <title>{`${formatNumber(from)} to ${formatNumber(to - 1)} tokens: ${count(rows, 'row')}`}</title>
+              <title>
+                {trans.__('%1 to %2 tokens: %3', formatNumber(from), formatNumber(to - 1), count(rows, 'row'))}
+              </title>
             </rect>
           );
         })}
@@ -235,7 +251,7 @@ function Histogram({ preview }: { readonly preview: Preview }) {
       </svg>
       <figcaption>
         <span>{formatNumber(low)}</span>
-        <span>{formatNumber(high - 1)} tokens</span>
+        <span>{trans.__('%1 tokens', formatNumber(high - 1))}</span>
       </figcaption>
     </figure>
   );

@@ -4,6 +4,7 @@ import { useMemo, useState, useSyncExternalStore } from 'react';
 import { OutcomeWord } from './EvaluationTable';
 import { scoreText, whyUnscored } from './evaluations';
 import { formatNumber, plainText, visibleText } from './format';
+import { trans } from './i18n';
 import type { RecordPages } from './recordpages';
 import type { Outcome, ScoreMetric, WholeAnswer } from './results';
 import { wordDiff, type Piece } from './worddiff';
@@ -38,7 +39,7 @@ export function RecordAnswer(props: RecordAnswerProps) {
       <h4>{plainText(name)}</h4>
       <Text text={visibleText(answer.text)} before={before === null ? null : visibleText(before)} />
       <p className="tunelab-answer-foot">
-        {answer.cut && <span className="tunelab-trouble">cut off</span>}
+        {answer.cut && <span className="tunelab-trouble">{trans.__('cut off')}</span>}
         <span className="tunelab-subject">{costOf(answer)}</span>
       </p>
       {answer.status !== undefined && (
@@ -47,27 +48,31 @@ export function RecordAnswer(props: RecordAnswerProps) {
             <span>
               {why === null ? (
                 <>
-                  Score <b>{scoreText(answer)}</b>
+                  {trans.__('Score')} <b>{scoreText(answer)}</b>
                 </>
               ) : (
-                <span className="tunelab-trouble">No score: {note || why}</span>
+                <span className="tunelab-trouble">{trans.__('No score: %1', note || why)}</span>
               )}
-              {answer.against && <span className="tunelab-subject"> against {plainText(answer.against)}</span>}
+              {answer.against && (
+                <span className="tunelab-subject"> {trans.__('against %1', plainText(answer.against))}</span>
+              )}
             </span>
             {outcome && outcome !== 'unscored' && <OutcomeWord outcome={outcome} />}
-            {answer.flipped && <span className="tunelab-trouble">the verdict changed with the order: a tie</span>}
+            {answer.flipped && (
+              <span className="tunelab-trouble">{trans.__('the verdict changed with the order: a tie')}</span>
+            )}
             {why === null && note && <span className="tunelab-subject">{note}</span>}
           </p>
           <Overrule {...{ pages, name, answer, metric, onOverrule }} />
           {reasoning && (
             <div className="tunelab-reasoning">
-              <span className="tunelab-subject">Reasoning</span>
+              <span className="tunelab-subject">{trans.__('Reasoning')}</span>
               <p>{reasoning}</p>
             </div>
           )}
           {raw && (
             <details className="tunelab-raw">
-              <summary>Reply as it came</summary>
+              <summary>{trans.__('Reply as it came')}</summary>
               <pre tabIndex={0}>{raw}</pre>
             </details>
           )}
@@ -80,9 +85,9 @@ export function RecordAnswer(props: RecordAnswerProps) {
 function costOf({ latency_s: latency, tokens_in: read, tokens_out: written, cost }: WholeAnswer): string {
   const has = (value: number | null | undefined): value is number => typeof value === 'number';
   return [
-    has(latency) ? `${formatNumber(latency)} s` : '',
-    has(read) && has(written) ? `${formatNumber(read)} tokens in, ${formatNumber(written)} out` : '',
-    has(cost) ? `cost ${formatNumber(cost)}` : ''
+    has(latency) ? trans.__('%1 s', formatNumber(latency)) : '',
+    has(read) && has(written) ? trans.__('%1 tokens in, %2 out', formatNumber(read), formatNumber(written)) : '',
+    has(cost) ? trans.__('cost %1', formatNumber(cost)) : ''
   ]
     .filter(Boolean)
     .join(' · ');
@@ -93,9 +98,11 @@ function Text({ text, before }: { readonly text: string; readonly before: string
   if (!pieces) {
     return (
       <>
-        {pieces === null && <p className="tunelab-subject">Too long, or too unlike, to compare word by word.</p>}
+        {pieces === null && (
+          <p className="tunelab-subject">{trans.__('Too long, or too unlike, to compare word by word.')}</p>
+        )}
         {text.trim() === '' ? (
-          <p className="tunelab-subject">(empty)</p>
+          <p className="tunelab-subject">{trans.__('(empty)')}</p>
         ) : (
           <p className="tunelab-record-whole" tabIndex={isLong(text) ? 0 : undefined}>
             {text}
@@ -132,7 +139,7 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
     onOverrule(score);
   };
   const points = pointsOf(metric);
-  const label = `Your score of ${plainText(name)}`;
+  const label = trans.__('Your score of %1', plainText(name));
   const value = Number(draft);
   const isScore =
     draft.trim() !== '' &&
@@ -154,7 +161,7 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
       }}
     >
       <label>
-        {human === null ? 'Your score' : 'A person’s score'}{' '}
+        {human === null ? trans.__('Your score') : trans.__('A person’s score')}{' '}
         {points ? (
           <select
             aria-label={label}
@@ -165,7 +172,7 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
               }
             }}
           >
-            {human === null && <option value="">as it is</option>}
+            {human === null && <option value="">{trans.__('as it is')}</option>}
             {/* A score that a person gave in a notebook may lie between the points. */}
             {human !== null && !points.some(([, point]) => point === human) && (
               <option value={String(human)}>{formatNumber(human)}</option>
@@ -201,7 +208,7 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
       </label>
       {!points && (
         <button type="submit" disabled={!isScore}>
-          Overrule
+          {trans.__('Overrule')}
         </button>
       )}
       {human !== null && (
@@ -209,14 +216,14 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
           {!points && <b>{formatNumber(human)}</b>}
           <button
             type="button"
-            aria-label={`Take back the score of ${plainText(name)}`}
+            aria-label={trans.__('Take back the score of %1', plainText(name))}
             onClick={event => {
               // The button goes; the focus must not go with it.
               event.currentTarget.form?.querySelector<HTMLElement>('select, input')?.focus();
               give(null);
             }}
           >
-            Take back
+            {trans.__('Take back')}
           </button>
         </>
       )}
@@ -228,14 +235,14 @@ function Overrule({ pages, name, answer, metric, onOverrule }: OverruleProps) {
 function pointsOf({ labels, pairwise }: ScoreMetric): readonly (readonly [name: string, value: number])[] | null {
   if (pairwise) {
     return [
-      ['loses', 0],
-      ['tie', 0.5],
-      ['wins', 1]
+      [trans.__('loses'), 0],
+      [trans.__('tie'), 0.5],
+      [trans.__('wins'), 1]
     ];
   }
   return labels && Object.entries(labels).map(([name, value]) => [`${formatNumber(value)} ${name}`, value] as const);
 }
 
 function rangeOf({ low, high }: ScoreMetric): string | undefined {
-  return low === null || high === null ? undefined : `${formatNumber(low)} to ${formatNumber(high)}`;
+  return low === null || high === null ? undefined : trans.__('%1 to %2', formatNumber(low), formatNumber(high));
 }

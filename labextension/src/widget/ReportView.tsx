@@ -3,6 +3,7 @@ import { useState } from 'react';
 
 import { byFix, count, fixedSentence, mapped, mappingTitle, reportSentence } from './datasets';
 import { capitalise, formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Finding, Report } from './model';
 
 interface ReportProps {
@@ -27,13 +28,15 @@ export function ReportView({ report, fixes = {}, chosen = NO_FIXES, onFix, onRow
         <span className="tunelab-dot" aria-hidden="true" />
         <span>
           {reportSentence(report)}
-          {report.findings.length === 0 && <span className="tunelab-subject"> There is nothing to mend.</span>}
+          {report.findings.length === 0 && (
+            <span className="tunelab-subject"> {trans.__('There is nothing to mend.')}</span>
+          )}
         </span>
       </p>
       {changed.length > 0 && (
         <div className="tunelab-mapping">
           <span className="tunelab-subject">{mappingTitle(report)}</span>
-          <ul aria-label="Mapping">
+          <ul aria-label={trans.__('Mapping')}>
             {changed.map(([field, from]) => (
               <li key={field}>
                 {plainText(field)} ← {plainText(from)}
@@ -50,7 +53,7 @@ export function ReportView({ report, fixes = {}, chosen = NO_FIXES, onFix, onRow
           </p>
         ))}
       {report.findings.length > 0 && (
-        <ul className="tunelab-findings" aria-label="Findings">
+        <ul className="tunelab-findings" aria-label={trans.__('Findings')}>
           {byFix(report.findings).map(([fix, found]) => (
             <li key={found.map(({ kind, field }) => `${kind} ${field ?? ''}`).join()}>
               {found.map(finding => (
@@ -89,11 +92,11 @@ function FindingBlock({ finding, onRow }: FindingProps) {
   return (
     <div className="tunelab-finding" data-tone={isFault ? 'bad' : 'warn'}>
       <p>
-        <b>{isFault ? 'Fault' : 'Warning'}:</b> {plainText(message)}
+        <b>{isFault ? trans.__('Fault:') : trans.__('Warning:')}</b> {plainText(message)}
       </p>
       {rows.length > 0 && (
         <p className="tunelab-subject">
-          {finding.count === 1 ? 'Row ' : isFault ? `${count(finding.count, 'row')}: ` : 'Rows '}
+          {finding.count === 1 ? trans.__('Row') : isFault ? `${count(finding.count, 'row')}:` : trans.__('Rows')}{' '}
           {rows.map((row, place) => (
             <span key={row}>
               {place > 0 && ', '}
@@ -101,7 +104,7 @@ function FindingBlock({ finding, onRow }: FindingProps) {
                 <button
                   type="button"
                   className="tunelab-plain tunelab-inline"
-                  aria-label={`Show row ${formatNumber(row)}`}
+                  aria-label={trans.__('Show row %1', formatNumber(row))}
                   onClick={() => {
                     onRow(row);
                   }}
@@ -126,8 +129,8 @@ function Classes({ classes }: { readonly classes: NonNullable<Report['classes']>
   const shown = all ? classes : classes.slice(0, SHOWN_CLASSES);
   return (
     <div className="tunelab-classes">
-      <h5>{count(classes.length, 'class', 'classes')}</h5>
-      <ul aria-label="Classes">
+      <h5>{count(classes.length, 'class')}</h5>
+      <ul aria-label={trans.__('Classes')}>
         {shown.map(([label, rows]) => (
           <li key={label}>
             <span className="tunelab-class" title={plainText(label)}>
@@ -149,7 +152,7 @@ function Classes({ classes }: { readonly classes: NonNullable<Report['classes']>
             setAll(!all);
           }}
         >
-          {all ? 'Show fewer' : `Show all ${formatNumber(classes.length)} classes`}
+          {all ? trans.__('Show fewer') : trans.__('Show all %1 classes', formatNumber(classes.length))}
         </button>
       )}
     </div>

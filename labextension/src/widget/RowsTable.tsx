@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalS
 
 import { PAGE, tableLayout } from './datasets';
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import { LongScroll, MOST } from './longscroll';
 import type { DatasetTraits, Model } from './model';
 import { RowPages } from './rowpages';
@@ -176,7 +177,7 @@ export function RowsTable({ model, total, form, target = null }: RowsTableProps)
         ref={setScroller}
         className="tunelab-rows"
         role="table"
-        aria-label="Rows"
+        aria-label={trans.__('Rows')}
         aria-rowcount={total + 1}
         aria-colcount={columns.length + 1}
         data-narrow={isNarrow}
@@ -193,7 +194,7 @@ export function RowsTable({ model, total, form, target = null }: RowsTableProps)
         <div role="rowgroup" className="tunelab-rows-head">
           <div role="row" aria-rowindex={1} className="tunelab-rows-row">
             <span role="columnheader" className="tunelab-rows-number">
-              Row
+              {trans.__('Row')}
             </span>
             {columns.map(column => (
               <span key={column} role="columnheader" title={plainText(column)}>
@@ -245,7 +246,7 @@ function JumpField({ total, onJump }: { readonly total: number; readonly onJump:
       }}
     >
       <label>
-        Go to row{' '}
+        {trans.__('Go to row')}{' '}
         <input
           type="number"
           min={1}
@@ -257,7 +258,7 @@ function JumpField({ total, onJump }: { readonly total: number; readonly onJump:
           }}
         />
       </label>
-      <span className="tunelab-subject">of {formatNumber(total)}</span>
+      <span className="tunelab-subject">{trans.__('of %1', formatNumber(total))}</span>
     </form>
   );
 }

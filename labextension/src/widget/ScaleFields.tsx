@@ -1,6 +1,7 @@
 /** A scale as fields: a line a rating, which can be added, removed and moved; its values, or words alone. */
 import { useLayoutEffect, useRef } from 'react';
 
+import { trans } from './i18n';
 import { MOST_RATINGS, type Draft, type DraftRating, type Faulty } from './judgemetrics';
 
 interface ScaleFieldsProps {
@@ -51,7 +52,7 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
       // A group cannot be invalid, as ARIA has it.
       aria-describedby={faulty('rating_scale')['aria-describedby']}
     >
-      <legend>Scale, from the worst to the best</legend>
+      <legend>{trans.__('Scale, from the worst to the best')}</legend>
       <label className="tunelab-check">
         <input
           type="checkbox"
@@ -61,17 +62,18 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
           }}
         />
         <span>
-          Words only <span className="tunelab-subject">(they count 0, 1, 2 … in their order)</span>
+          {trans.__('Words only')}{' '}
+          <span className="tunelab-subject">{trans.__('(they count 0, 1, 2 … in their order)')}</span>
         </span>
       </label>
-      <ol ref={list} aria-label="Ratings">
+      <ol ref={list} aria-label={trans.__('Ratings')}>
         {ratings.map((rating, place) => (
           <li key={rating.key} data-rating={rating.key} data-words={wordsOnly}>
             <input
               type="text"
               data-part="definition"
-              aria-label={`Definition of rating ${place + 1}`}
-              placeholder={wordsOnly ? 'A word or a few' : 'What such an answer is like'}
+              aria-label={trans.__('Definition of rating %1', place + 1)}
+              placeholder={wordsOnly ? trans.__('A word or a few') : trans.__('What such an answer is like')}
               value={rating.definition}
               {...faulty(`definition-${place}`)}
               onChange={event => {
@@ -83,8 +85,8 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
                 type="text"
                 inputMode="decimal"
                 data-part="value"
-                aria-label={`Value of rating ${place + 1}`}
-                placeholder="Value"
+                aria-label={trans.__('Value of rating %1', place + 1)}
+                placeholder={trans.__('Value')}
                 value={rating.value}
                 {...faulty(`value-${place}`)}
                 onChange={event => {
@@ -95,7 +97,7 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
             <span className="tunelab-rating-moves">
               <LineButton
                 part="up"
-                label={`Move rating ${place + 1} up`}
+                label={trans.__('Move rating %1 up', place + 1)}
                 isOff={place === 0}
                 sign="↑"
                 onClick={() => {
@@ -104,7 +106,7 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
               />
               <LineButton
                 part="down"
-                label={`Move rating ${place + 1} down`}
+                label={trans.__('Move rating %1 down', place + 1)}
                 isOff={place === ratings.length - 1}
                 sign="↓"
                 onClick={() => {
@@ -113,7 +115,7 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
               />
               <LineButton
                 part="remove"
-                label={`Remove rating ${place + 1}`}
+                label={trans.__('Remove rating %1', place + 1)}
                 isOff={ratings.length === 1}
                 sign="×"
                 onClick={() => {
@@ -125,7 +127,7 @@ export function ScaleFields({ draft, faulty, onDraft }: ScaleFieldsProps) {
         ))}
       </ol>
       <button type="button" disabled={ratings.length >= MOST_RATINGS} onClick={add}>
-        Add a rating
+        {trans.__('Add a rating')}
       </button>
     </fieldset>
   );

@@ -88,9 +88,11 @@ function Creation({ source, shell, kernel }: CreationProps) {
 /** Asks for a file by its path, where the host has no way to choose one. */
 function PathForm({ onPath }: { readonly onPath: (path: string | null) => void }) {
   const [path, setPath] = useState('');
-  const submit = (event: FormEvent) => {
+  const submit = (event: FormEvent | KeyboardEvent) => {
     event.preventDefault();
-    onPath(path.trim());
+    if (path.trim() !== '') {
+      onPath(path.trim());
+    }
   };
   const leave = (event: KeyboardEvent) => {
     if (event.key === 'Escape') {
@@ -111,6 +113,12 @@ function PathForm({ onPath }: { readonly onPath: (path: string | null) => void }
           placeholder="data/rows.jsonl"
           autoFocus
           spellCheck={false}
+          onKeyDown={event => {
+            // A notebook takes the key for itself, so that no submit follows from it.
+            if (event.key === 'Enter' && !event.nativeEvent.isComposing) {
+              submit(event);
+            }
+          }}
           onChange={event => {
             setPath(event.target.value);
           }}

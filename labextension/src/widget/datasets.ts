@@ -1,5 +1,6 @@
 /** What the views of datasets say and how they lay rows out: sentences, dates, values as text. */
 import { capitalise, formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { CreateTraits, DatasetRow, Finding, Preview, Report, Row } from './model';
 
 /** Rows are asked for in pages of so many. */
@@ -10,9 +11,27 @@ export function labelOf(dataset: Pick<DatasetRow, 'name' | 'version'>): string {
   return `${dataset.name}@${dataset.version}`;
 }
 
+/** What the views count. */
+type Counted = 'row' | 'token' | 'class' | 'record' | 'question' | 'warning';
+
 /** `1 row`, `2,353 rows`. */
-export function count(number: number, one: string, more = `${one}s`): string {
-  return `${formatNumber(number)} ${number === 1 ? one : more}`;
+export function count(number: number, of: Counted): string {
+  const said = formatNumber(number);
+  // Each with words of its own, since a language's plurals are not made of its singulars.
+  switch (of) {
+    case 'row':
+      return trans._n('%2 row', '%2 rows', number, said);
+    case 'token':
+      return trans._n('%2 token', '%2 tokens', number, said);
+    case 'class':
+      return trans._n('%2 class', '%2 classes', number, said);
+    case 'record':
+      return trans._n('%2 record', '%2 records', number, said);
+    case 'question':
+      return trans._n('%2 question', '%2 questions', number, said);
+    case 'warning':
+      return trans._n('%2 warning', '%2 warnings', number, said);
+  }
 }
 
 /** A technique as people write it: `SFT`, `Evaluation`. */
@@ -40,13 +59,14 @@ export function formatDay(iso: string): string {
 
 /** How many rows can be used, as a sentence. */
 export function reportSentence({ rows, faulty }: Report): string {
+  const all = formatNumber(rows);
   if (faulty === 0) {
-    return rows === 1 ? '1 row, and it can be used.' : `${formatNumber(rows)} rows, and all can be used.`;
+    return trans._n('%2 row, and it can be used.', '%2 rows, and all can be used.', rows, all);
   }
   if (faulty === rows) {
-    return `${rows === 1 ? 'The only row' : `None of the ${formatNumber(rows)} rows`} can${rows === 1 ? 'not' : ''} be used.`;
+    return trans._n('The only row cannot be used.', 'None of the %2 rows can be used.', rows, all);
   }
-  return `${formatNumber(faulty)} of ${formatNumber(rows)} rows cannot be used.`;
+  return trans.__('%1 of %2 rows cannot be used.', formatNumber(faulty), all);
 }
 
 /** The fields that are made from something of another name, `prompt ← text`. */
@@ -56,17 +76,26 @@ export function mapped({ mapping }: Report): readonly (readonly [field: string, 
 
 /** What stands before them: the form that was recognized, unless the columns were chosen. */
 export function mappingTitle({ mapping }: Report): string {
-  return mapping.name === 'columns=' ? 'Mapped as chosen:' : `Mapped from ${plainText(mapping.name)}:`;
+  return mapping.name === 'columns='
+    ? trans.__('Mapped as chosen:')
+    : trans.__('Mapped from %1:', plainText(mapping.name));
 }
 
 /** What a fix did to the rows that are stored: `163 rows left out`. */
 export function fixedSentence(fix: string, rows: number): string {
-  const done = { 'drop-faulty': 'that cannot be used', 'drop-contradictions': 'that contradict an earlier one' }[fix];
-  if (fix === 'redact') {
-    return `${count(rows, 'row')} changed: secrets and addresses were put out.`;
+  const counted = count(rows, 'row');
+  switch (fix) {
+    case 'redact':
+      return trans.__('%1 changed: secrets and addresses were put out.', counted);
+    case 'drop-faulty':
+      return trans.__('%1 left out that cannot be used.', counted);
+    case 'drop-contradictions':
+      return trans.__('%1 left out that contradict an earlier one.', counted);
+    default:
+      return fix.includes('near')
+        ? trans.__('%1 left out that nearly repeat an earlier one.', counted)
+        : trans.__('%1 left out that repeat an earlier one.', counted);
   }
-  const which = fix.includes('near') ? 'that nearly repeat an earlier one' : 'that repeat an earlier one';
-  return `${count(rows, 'row')} left out ${done ?? which}.`;
 }
 
 /** Findings that one fix mends, in the order in which the report has them. */
@@ -114,56 +143,88 @@ export function whyNot(
   { name, fixes, again }: Chosen
 ): string | null {
   if (traits.creating) {
-    return 'The dataset is being created.';
+    return trans.__('The dataset is being created.');
   }
   if (!traits.source) {
-    return 'Choose the file that the dataset is made from.';
+    return trans.__('Choose the file that the dataset is made from.');
   }
   if (traits.checking) {
-    return 'The rows are being checked.';
+    return trans.__('The rows are being checked.');
   }
   if (traits.refused && !again) {
-    return 'The file cannot be used as it is; above is why.';
+    return trans.__('The file cannot be used as it is; above is why.');
   }
   if (!report) {
-    return again ? null : 'The rows are not checked yet.';
+    return again ? null : trans.__('The rows are not checked yet.');
   }
   if (report.faulty > 0 && report.faulty === report.rows) {
-    return 'No row can be used; above is why.';
+    return trans.__('No row can be used; above is why.');
   }
   if (report.faulty > 0 && !fixes.has('drop-faulty')) {
-    const them = report.faulty === 1 ? 'it' : 'them';
-    return `${count(report.faulty, 'row')} cannot be used. Choose above to leave ${them} out, or mend the file.`;
+    return trans._n(
+      '%2 row cannot be used. Choose above to leave it out, or mend the file.',
+      '%2 rows cannot be used. Choose above to leave them out, or mend the file.',
+      report.faulty,
+      formatNumber(report.faulty)
+    );
   }
   if (name === '') {
-    return 'Give the dataset a name.';
+    return trans.__('Give the dataset a name.');
   }
-  return NAME.test(name) ? null : 'A name has letters, digits, “.”, “_” and “-”, and starts with a letter or digit.';
+  return NAME.test(name)
+    ? null
+    : trans.__('A name has letters, digits, “.”, “_” and “-”, and starts with a letter or digit.');
 }
 
 /** The lengths as a sentence: what is usual, and what is cut off. */
 export function lengthSentence({ lengths, max_length: most }: Preview): string {
-  const usual = `A row has ${count(lengths.median, 'token')} (median), the longest ${formatNumber(lengths.longest)}.`;
+  const usual = trans.__(
+    'A row has %1 (median), the longest %2.',
+    count(lengths.median, 'token'),
+    formatNumber(lengths.longest)
+  );
   if (most === null) {
     return usual;
   }
-  const limit = `${formatNumber(most)} tokens`;
+  const limit = formatNumber(most);
   if (lengths.cut_rows === 0) {
-    return `${usual} None is longer than ${limit}, so nothing is cut off.`;
+    return `${usual} ${trans.__('None is longer than %1 tokens, so nothing is cut off.', limit)}`;
   }
-  const are = lengths.cut_rows === 1 ? 'is' : 'are';
-  return `${usual} ${count(lengths.cut_rows, 'row')} ${are} longer than ${limit}, and ${count(lengths.cut_tokens, 'token')} of them ${lengths.cut_tokens === 1 ? 'is' : 'are'} cut off.`;
+  const longer = trans._n(
+    '%2 row is longer than %3 tokens',
+    '%2 rows are longer than %3 tokens',
+    lengths.cut_rows,
+    formatNumber(lengths.cut_rows),
+    limit
+  );
+  const lost = trans._n(
+    '%2 token of them is cut off',
+    '%2 tokens of them are cut off',
+    lengths.cut_tokens,
+    formatNumber(lengths.cut_tokens)
+  );
+  return `${usual} ${trans.__('%1, and %2.', longer, lost)}`;
 }
 
 /** What else a preview says, each as a sentence. */
 export function previewSentences(preview: Preview): readonly string[] {
   const said: string[] = [];
   if (preview.end_of_turn !== null) {
-    const not = preview.trains_end ? '' : 'not ';
-    said.push(`${preview.end_of_turn} ends a turn and is ${not}trained on.`);
+    said.push(
+      preview.trains_end
+        ? trans.__('%1 ends a turn and is trained on.', preview.end_of_turn)
+        : trans.__('%1 ends a turn and is not trained on.', preview.end_of_turn)
+    );
   }
   if (preview.untrained_rows > 0) {
-    said.push(`${count(preview.untrained_rows, 'row has', 'rows have')} no token that is trained on.`);
+    said.push(
+      trans._n(
+        '%2 row has no token that is trained on.',
+        '%2 rows have no token that is trained on.',
+        preview.untrained_rows,
+        formatNumber(preview.untrained_rows)
+      )
+    );
   }
   const notes = (preview.notes ?? []).map(note => (/[.!?]$/.test(note) ? note : `${note}.`));
   return [...said, ...notes.map(capitalise)];

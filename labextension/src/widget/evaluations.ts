@@ -13,29 +13,49 @@ import type {
 } from './results';
 
 /** The filters with their names, in the order of their buttons. */
-export const FILTERS: readonly (readonly [filter: RecordFilter, name: string])[] = [
-  ['all', 'All'],
-  ['improved', 'Improved'],
-  ['equal', 'Equal'],
-  ['degraded', 'Degraded'],
-  ['unscored', 'Unscored'],
-  ['overruled', 'Overruled']
-];
-
-const METHODS: Readonly<Record<string, string>> = {
-  judge: 'A model as judge',
-  scorer: 'A scorer',
-  benchmark: 'Benchmarks',
-  meta: 'The judge held against people'
-};
+export function filters(): readonly (readonly [filter: RecordFilter, name: string])[] {
+  return [
+    ['all', trans.__('All')],
+    ['improved', trans.__('Improved')],
+    ['equal', trans.__('Equal')],
+    ['degraded', trans.__('Degraded')],
+    ['unscored', trans.__('Unscored')],
+    ['overruled', trans.__('Overruled')]
+  ];
+}
 
 /** A method in words. */
 export function methodName(method: string): string {
-  return METHODS[method] ?? plainText(method);
+  switch (method) {
+    case 'judge':
+      return trans.__('A model as judge');
+    case 'scorer':
+      return trans.__('A scorer');
+    case 'benchmark':
+      return trans.__('Benchmarks');
+    case 'meta':
+      return trans.__('The judge held against people');
+    default:
+      return plainText(method);
+  }
 }
 
 /** The outcomes that are compared, as the bar has them. */
 export const COMPARED = ['improved', 'equal', 'degraded'] as const;
+
+/** An outcome as a word within a sentence. */
+export function outcomeName(outcome: Outcome): string {
+  switch (outcome) {
+    case 'improved':
+      return trans.__('improved');
+    case 'equal':
+      return trans.__('equal');
+    case 'degraded':
+      return trans.__('degraded');
+    case 'unscored':
+      return trans.__('unscored');
+  }
+}
 
 /** What the reader has chosen; empty names are for whichever comes first. */
 export type Choice = RecordQuery;
@@ -88,7 +108,16 @@ export function signed(value: number): string {
   return `${value < 0 ? '-' : '+'}${digits}`;
 }
 
-const TESTS: Readonly<Record<string, string>> = { sign: 'sign test', mcnemar: 'McNemar’s test' };
+function testName(test: string): string {
+  switch (test) {
+    case 'sign':
+      return trans.__('sign test');
+    case 'mcnemar':
+      return trans.__('McNemar’s test');
+    default:
+      return test;
+  }
+}
 
 /** The means of both sides, of the records that have a score on both. */
 export function meansOf(row: Comparison): { readonly here: string; readonly there: string | null } {
@@ -100,9 +129,9 @@ export function meansOf(row: Comparison): { readonly here: string; readonly ther
 
 /** How sure the difference is: `95%: +0.44 to +0.62; sign test p < 0.001`. */
 export function certainty({ low, high, p_value: p, test }: Comparison): string {
-  const interval = low === null || high === null ? [] : [`95%: ${signed(low)} to ${signed(high)}`];
+  const interval = low === null || high === null ? [] : [trans.__('95%: %1 to %2', signed(low), signed(high))];
   const tested =
-    p === null ? [] : [`${TESTS[test ?? ''] ?? test ?? ''} p ${p < 1e-3 ? '< 0.001' : `= ${p.toFixed(3)}`}`];
+    p === null ? [] : [trans.__('%1 p %2', testName(test ?? ''), p < 1e-3 ? '< 0.001' : `= ${p.toFixed(3)}`)];
   return [...interval, ...tested].join('; ');
 }
 
@@ -111,11 +140,12 @@ export function comparisonSentence(row: Comparison): string {
   const { here, there } = meansOf(row);
   const parts = COMPARED.flatMap(outcome => {
     const share = row[outcome];
-    return share === null ? [] : [`${percent(share)} ${outcome}`];
+    return share === null ? [] : [trans.__('%1 %2', percent(share), outcomeName(outcome))];
   });
   const sure = certainty(row);
-  const means = there === null ? `mean score ${here}` : `mean score ${here} against ${there}`;
-  const difference = row.difference === null ? [] : [`difference ${signed(row.difference)}${sure && ` (${sure})`}`];
+  const means = there === null ? trans.__('mean score %1', here) : trans.__('mean score %1 against %2', here, there);
+  const difference =
+    row.difference === null ? [] : [trans.__('difference %1', signed(row.difference)) + (sure && ` (${sure})`)];
   return [parts.join(', '), [means, ...difference].join(', ')].filter(Boolean).join('; ');
 }
 
@@ -128,22 +158,21 @@ export function coverage({
   flipped,
   reasons = {}
 }: Comparison & Pick<SummaryRow, 'reasons'>): string {
-  const said = [`${formatNumber(scored)} of ${formatNumber(scored + unscored)} scored`];
+  const said = [trans.__('%1 of %2 scored', formatNumber(scored), formatNumber(scored + unscored))];
   if (baseline !== null && pairs !== scored) {
-    said.push(`${formatNumber(pairs)} on both sides`);
+    said.push(trans.__('%1 on both sides', formatNumber(pairs)));
   }
   for (const [status, count] of Object.entries(reasons)) {
-    said.push(
-      count === 1
-        ? `once ${WHY[status] ?? plainText(status)}`
-        : `${formatNumber(count)} times ${WHY[status] ?? plainText(status)}`
-    );
+    said.push(trans._n('once %3', '%2 times %3', count, formatNumber(count), why(status) ?? plainText(status)));
   }
   if (flipped > 0) {
     said.push(
-      flipped === 1
-        ? '1 verdict changed with the order and counts as a tie'
-        : `${formatNumber(flipped)} verdicts changed with the order and count as ties`
+      trans._n(
+        '%2 verdict changed with the order and counts as a tie',
+        '%2 verdicts changed with the order and count as ties',
+        flipped,
+        formatNumber(flipped)
+      )
     );
   }
   return said.join(' · ');
@@ -152,18 +181,27 @@ export function coverage({
 /** The sign of an outcome, for eyes that cannot tell the colours. */
 export const SIGNS: Readonly<Record<Outcome, string>> = { improved: '▲', equal: '=', degraded: '▼', unscored: '?' };
 
-const WHY: Readonly<Record<string, string>> = {
-  error: 'the scorer failed',
-  timeout: 'scoring took too long',
-  invalid: 'what came is no score',
-  unparsed: 'the reply could not be read',
-  failed: 'no answer came'
-};
+function why(status: string): string | null {
+  switch (status) {
+    case 'error':
+      return trans.__('the scorer failed');
+    case 'timeout':
+      return trans.__('scoring took too long');
+    case 'invalid':
+      return trans.__('what came is no score');
+    case 'unparsed':
+      return trans.__('the reply could not be read');
+    case 'failed':
+      return trans.__('no answer came');
+    default:
+      return null;
+  }
+}
 
 /** Why there is no score, in a few words; null where there is one. */
 export function whyUnscored({ score, status }: Partial<Score>): string | null {
   return score === null || score === undefined
-    ? (WHY[status ?? ''] ?? (plainText(status ?? '') || 'not scored'))
+    ? (why(status ?? '') ?? (plainText(status ?? '') || trans.__('not scored')))
     : null;
 }
 
@@ -174,18 +212,20 @@ export function scoreText({ score, label }: Partial<Score>): string {
 }
 
 /** The orders for those who see no headers, with their names. */
-export const SORTS: readonly (readonly [by: RecordQuery['sort']['by'], descending: boolean, name: string])[] = [
-  ['row', false, 'row'],
-  ['row', true, 'row, the last first'],
-  ['difference', true, 'difference, the best first'],
-  ['difference', false, 'difference, the worst first'],
-  ['score', true, 'score, the highest first'],
-  ['score', false, 'score, the lowest first'],
-  ['baseline', true, 'baseline’s score, the highest first'],
-  ['baseline', false, 'baseline’s score, the lowest first'],
-  ['id', false, 'id'],
-  ['id', true, 'id, backwards']
-];
+export function sorts(): readonly (readonly [by: RecordQuery['sort']['by'], descending: boolean, name: string])[] {
+  return [
+    ['row', false, trans.__('row')],
+    ['row', true, trans.__('row, the last first')],
+    ['difference', true, trans.__('difference, the best first')],
+    ['difference', false, trans.__('difference, the worst first')],
+    ['score', true, trans.__('score, the highest first')],
+    ['score', false, trans.__('score, the lowest first')],
+    ['baseline', true, trans.__('baseline’s score, the highest first')],
+    ['baseline', false, trans.__('baseline’s score, the lowest first')],
+    ['id', false, trans.__('id')],
+    ['id', true, trans.__('id, backwards')]
+  ];
+}
 
 /** How an evaluation went, in a line: `human_like · 62% improved, 30% equal, 8% degraded`. */
 export function headlineText(headline: Headline): string {

@@ -1,5 +1,6 @@
 /** A judge's metrics: what the kernel tells of them, what a form holds, and how they are said. Kernel: notebook/metrics.py. */
 import { plainText } from './format';
+import { trans } from './i18n';
 
 /** What the instructions may name. Kernel: spec/metrics.py. */
 export const PLACEHOLDERS = ['prompt', 'prediction', 'ground_truth'] as const;
@@ -185,7 +186,10 @@ export function marked(instructions: string): readonly { readonly text: string; 
 
 /** `built in` or `yours`, and what it needs, as the list says them. */
 export function factsOf(row: MetricRow): readonly string[] {
-  return [row.builtin ? 'built in' : 'yours', ...(row.ground_truth ? ['needs ground truth'] : [])];
+  return [
+    row.builtin ? trans.__('built in') : trans.__('yours'),
+    ...(row.ground_truth ? [trans.__('needs ground truth')] : [])
+  ];
 }
 
 /** What a filter looks in. */
@@ -197,25 +201,27 @@ export function searchable(row: MetricRow): string {
 /** What keeping a draft will do, before it is asked for: a new name, or which version. */
 export function outcomeOf({ name }: Draft, rows: readonly MetricRow[]): string {
   const there = rows.find(row => row.name === name && !row.builtin);
-  return there ? `${plainText(name)} is there already: this becomes version ${(there.versions[0] ?? 0) + 1}.` : '';
+  return there
+    ? trans.__('%1 is there already: this becomes version %2.', plainText(name), (there.versions[0] ?? 0) + 1)
+    : '';
 }
 
 /** A file's text, or why it cannot be one of a metric. */
 export async function readFile(file: File): Promise<{ readonly text: string } | { readonly refused: string }> {
   const name = plainText(file.name);
   if (file.size > LARGEST_FILE) {
-    return { refused: `${name} is too large to be a metric.` };
+    return { refused: trans.__('%1 is too large to be a metric.', name) };
   }
   let bytes: Uint8Array;
   try {
     bytes = new Uint8Array(await file.arrayBuffer());
   } catch (error) {
     // Moved or changed since it was chosen.
-    return { refused: `${name} cannot be read: ${(error as Error).message}` };
+    return { refused: trans.__('%1 cannot be read: %2', name, (error as Error).message) };
   }
   try {
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
   } catch {
-    return { refused: `${name} is not UTF-8 text.` };
+    return { refused: trans.__('%1 is not UTF-8 text.', name) };
   }
 }

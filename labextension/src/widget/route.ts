@@ -27,8 +27,8 @@ export type Route =
   | { readonly page: 'model'; readonly model: string }
   /** A base model: a catalog name, a hub id or a folder. */
   | { readonly page: 'base'; readonly model: string }
-  /** A judge's metric, `NAME@VERSION`. */
-  | { readonly page: 'metric'; readonly metric: string }
+  /** A judge's metric, `NAME@VERSION`; null is for the form that makes one. */
+  | { readonly page: 'metric'; readonly metric: string | null }
   /** A reward prompt, `NAME@VERSION`. */
   | { readonly page: 'prompt'; readonly prompt: string }
   /** A reward function or preset, by its name. */
