@@ -3,6 +3,7 @@ import { memo } from 'react';
 
 import { textOf, turnsOf } from './datasets';
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Row } from './model';
 
 interface TableRowProps {
@@ -52,7 +53,7 @@ export const TableRow = memo(function TableRow(props: TableRowProps) {
           type="button"
           tabIndex={isStop ? 0 : -1}
           aria-expanded={isOpen}
-          aria-label={`Row ${formatNumber(index + 1)}`}
+          aria-label={trans.__('Row %1', formatNumber(index + 1))}
           disabled={!row}
           onClick={event => {
             event.stopPropagation();

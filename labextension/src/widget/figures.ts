@@ -1,20 +1,21 @@
 /** Figures as plain tables: what lm-eval says of each task, how a judge agrees with people, what answers cost. */
 import { textOf } from './datasets';
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Figures } from './results';
 
-const NAMES: Readonly<Record<string, string>> = {
-  latency_s: 'seconds per answer',
-  tokens_in: 'tokens in',
-  tokens_out: 'tokens out',
-  n: 'questions',
-  n_shot: 'shots',
-  lm_eval: 'lm-eval'
+const NAMES: Readonly<Record<string, () => string>> = {
+  latency_s: () => trans.__('seconds per answer'),
+  tokens_in: () => trans.__('tokens in'),
+  tokens_out: () => trans.__('tokens out'),
+  n: () => trans.__('questions'),
+  n_shot: () => trans.__('shots'),
+  lm_eval: () => 'lm-eval'
 };
 
 /** What a column is called. */
 export function columnName(column: string): string {
-  return NAMES[column] ?? plainText(column).replace(/_/g, ' ');
+  return NAMES[column]?.() ?? plainText(column).replace(/_/g, ' ');
 }
 
 /** The columns in which any row has something. */
@@ -33,7 +34,7 @@ export function figure(value: unknown): string {
     return '';
   }
   if (typeof value === 'boolean') {
-    return value ? 'yes' : 'no';
+    return value ? trans.__('yes') : trans.__('no');
   }
   if (typeof value !== 'number') {
     return textOf(value);
@@ -67,7 +68,7 @@ export function benchmarkRows(rows: readonly Figures[], models: readonly string[
 export function judgeRows(rows: readonly Figures[]): readonly Figures[] {
   return rows.map(({ low, high, ...row }) =>
     has(low) && has(high) && has(row.agreement)
-      ? { ...row, agreement: `${figure(row.agreement)} (${figure(low)} to ${figure(high)})` }
+      ? { ...row, agreement: trans.__('%1 (%2 to %3)', figure(row.agreement), figure(low), figure(high)) }
       : row
   );
 }
