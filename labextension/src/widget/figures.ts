@@ -4,18 +4,24 @@ import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import type { Figures } from './results';
 
-const NAMES: Readonly<Record<string, () => string>> = {
-  latency_s: () => trans.__('seconds per answer'),
-  tokens_in: () => trans.__('tokens in'),
-  tokens_out: () => trans.__('tokens out'),
-  n: () => trans.__('questions'),
-  n_shot: () => trans.__('shots'),
-  lm_eval: () => 'lm-eval'
-};
-
 /** What a column is called. */
 export function columnName(column: string): string {
-  return NAMES[column]?.() ?? plainText(column).replace(/_/g, ' ');
+  switch (column) {
+    case 'latency_s':
+      return trans.__('seconds per answer');
+    case 'tokens_in':
+      return trans.__('tokens in');
+    case 'tokens_out':
+      return trans.__('tokens out');
+    case 'n':
+      return trans.__('questions');
+    case 'n_shot':
+      return trans.__('shots');
+    case 'lm_eval':
+      return 'lm-eval';
+    default:
+      return plainText(column).replace(/_/g, ' ');
+  }
 }
 
 /** The columns in which any row has something. */
