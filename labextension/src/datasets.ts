@@ -6,6 +6,7 @@ import { FileDialog, type IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 
 import { createNotebook, pythonKernel } from './create';
 import { CreateDialog } from './createdialog';
+import { translator } from './language';
 import { notebookWith } from './notebook';
 import type { PanelSource } from './source';
 import { trans } from './widget/i18n';
@@ -64,7 +65,8 @@ export class DatasetTools {
       manager: this.documents,
       title: trans.__('Choose the rows of the dataset'),
       defaultPath: this.browser?.model.path ?? '',
-      filter: file => (file.type === 'directory' || isDataFile(file.name) ? {} : null)
+      filter: file => (file.type === 'directory' || isDataFile(file.name) ? {} : null),
+      translator: translator()
     });
     this.dialog?.open();
     const file = button.accept ? value?.find(each => each.type !== 'directory') : undefined;

@@ -6,12 +6,14 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { ITranslator } from '@jupyterlab/translation';
 import { DisposableDelegate } from '@lumino/disposable';
 
 import { createNotebook, pythonKernel } from './create';
 import { DatasetTools } from './datasets';
 import { sourceOf } from './follow';
 import { customizeIcon } from './icons';
+import { speak } from './language';
 import { MLflow } from './mlflow';
 import { customizationNotebook, DEFAULT_MODEL, formRoute } from './notebook';
 import { DATASET_MIME, JOB_MIME, LiveOutput, STUDIO_MIME } from './output';
@@ -20,6 +22,8 @@ import { LabShell } from './shell';
 import { PanelSource } from './source';
 import { StudioTabs } from './studiotabs';
 import { ActivityWatch, notify } from './watch';
+import { trans } from './widget/i18n';
+
 /** The commands of the extension. */
 export namespace CommandIDs {
   /** Creates and opens a notebook that customizes a model; `cwd` names the folder, else the file browser's is used. */
@@ -38,10 +42,13 @@ export namespace CommandIDs {
 
 const PLUGIN_ID = 'tunelab:plugin';
 const CATEGORY = 'tunelab';
-const IN_PALETTE = {
-  type: 'object',
-  properties: { isPalette: { type: 'boolean', description: 'Whether the command is shown in the palette' } }
-};
+
+function inPalette() {
+  return {
+    type: 'object',
+    properties: { isPalette: { type: 'boolean', description: trans.__('Whether the command is shown in the palette') } }
+  };
+}
 
 /** A new customization notebook from the launcher and the command palette. */
 const creation: JupyterFrontEndPlugin<void> = {
@@ -49,27 +56,29 @@ const creation: JupyterFrontEndPlugin<void> = {
   description: 'New customization notebooks.',
   autoStart: true,
   requires: [IDocumentManager],
-  optional: [IDefaultFileBrowser, ILauncher, ICommandPalette, ISettingRegistry],
+  optional: [IDefaultFileBrowser, ILauncher, ICommandPalette, ISettingRegistry, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     documents: IDocumentManager,
     browser: IDefaultFileBrowser | null,
     launcher: ILauncher | null,
     palette: ICommandPalette | null,
-    settings: ISettingRegistry | null
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null
   ) => {
+    speak(translator);
     const { commands, serviceManager } = app;
 
     commands.addCommand(CommandIDs.newNotebook, {
-      label: 'New Customization Notebook',
-      caption: 'Create a notebook that customizes a model',
+      label: trans.__('New Customization Notebook'),
+      caption: trans.__('Create a notebook that customizes a model'),
       icon: args => (args.isPalette ? undefined : customizeIcon),
       describedBy: {
         args: {
           type: 'object',
           properties: {
-            cwd: { type: 'string', description: 'The folder to create the notebook in' },
-            ...IN_PALETTE.properties
+            cwd: { type: 'string', description: trans.__('The folder to create the notebook in') },
+            ...inPalette().properties
           }
         }
       },
@@ -83,7 +92,7 @@ const creation: JupyterFrontEndPlugin<void> = {
           const notebook = customizationNotebook(model, kernel);
           return documents.openOrReveal(await createNotebook(serviceManager.contents, folder, notebook));
         } catch (error) {
-          await showErrorMessage(`Cannot create a notebook in “${folder || '/'}”`, error as Error);
+          await showErrorMessage(trans.__('Cannot create a notebook in “%1”', folder || '/'), error as Error);
         }
       }
     });
@@ -106,7 +115,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
     ICommandPalette,
     ISettingRegistry,
     IDocumentManager,
-    IDefaultFileBrowser
+    IDefaultFileBrowser,
+    ITranslator
   ],
   activate: async (
     app: JupyterFrontEnd,
@@ -117,8 +127,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     registry: ISettingRegistry | null,
     documents: IDocumentManager | null,
-    browser: IDefaultFileBrowser | null
+    browser: IDefaultFileBrowser | null,
+    translator: ITranslator | null
   ) => {
+    speak(translator);
     const { commands, serviceManager, shell } = app;
     const mlflow = new MLflow(app);
     const source = new PanelSource(serviceManager, notebooks);
@@ -171,18 +183,18 @@ const plugin: JupyterFrontEndPlugin<void> = {
     });
 
     commands.addCommand(CommandIDs.openPanel, {
-      label: args => (args.isPalette ? 'Show Jobs' : 'Jobs'),
-      caption: 'Show the side panel with the jobs, datasets and metrics of the workspace',
-      describedBy: { args: IN_PALETTE },
+      label: args => (args.isPalette ? trans.__('Show Jobs') : trans.__('Jobs')),
+      caption: trans.__('Show the side panel with the jobs, datasets and metrics of the workspace'),
+      describedBy: { args: inPalette() },
       execute: () => {
         shell.activateById(panel.id);
       }
     });
     commands.addCommand(CommandIDs.openStudio, {
-      label: args => (args.isPalette ? 'Open Studio' : 'Studio'),
-      caption: 'Show models, datasets, jobs, evaluations and evaluators in a tab',
+      label: args => (args.isPalette ? trans.__('Open Studio') : trans.__('Studio')),
+      caption: trans.__('Show models, datasets, jobs, evaluations and evaluators in a tab'),
       icon: args => (args.isPalette ? undefined : customizeIcon),
-      describedBy: { args: IN_PALETTE },
+      describedBy: { args: inPalette() },
       execute: () => {
         panelHost.openStudio();
       }
@@ -191,28 +203,31 @@ const plugin: JupyterFrontEndPlugin<void> = {
       studios.restore(restorer, CommandIDs.openStudio);
     }
     commands.addCommand(CommandIDs.openMLflow, {
-      label: args => (args.isPalette ? 'Open MLflow' : 'MLflow'),
-      caption: 'Open the MLflow of the workspace: runs, models, datasets',
+      label: args => (args.isPalette ? trans.__('Open MLflow') : 'MLflow'),
+      caption: trans.__('Open the MLflow of the workspace: runs, models, datasets'),
       icon: args => (args.isPalette ? undefined : customizeIcon),
-      describedBy: { args: IN_PALETTE },
+      describedBy: { args: inPalette() },
       execute: async () => {
         const link = source.attachment?.answer?.mlflow ?? null;
         const refused = await mlflow.open(link, 'MLflow');
         if (refused !== null) {
-          await showErrorMessage('MLflow cannot be opened here', [refused, link?.command ?? ''].join('\n\n').trim());
+          await showErrorMessage(
+            trans.__('MLflow cannot be opened here'),
+            [refused, link?.command ?? ''].join('\n\n').trim()
+          );
         }
       }
     });
     commands.addCommand(CommandIDs.createDataset, {
-      label: args => (args.isPalette ? 'Create Dataset' : 'Create dataset…'),
-      caption: 'Check every row of a file and keep it as a dataset',
+      label: args => (args.isPalette ? trans.__('Create Dataset') : trans.__('Create dataset…')),
+      caption: trans.__('Check every row of a file and keep it as a dataset'),
       icon: args => (args.isPalette ? undefined : customizeIcon),
       describedBy: {
         args: {
           type: 'object',
           properties: {
-            isContextMenu: { type: 'boolean', description: 'Whether the file browser’s file is meant' },
-            ...IN_PALETTE.properties
+            isContextMenu: { type: 'boolean', description: trans.__('Whether the file browser’s file is meant') },
+            ...inPalette().properties
           }
         }
       },
@@ -221,10 +236,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     });
     const inForm = () => formRoute(notebooks.activeCell?.model.sharedModel.getSource() ?? '');
     commands.addCommand(CommandIDs.openCellInForm, {
-      label: 'Open Cell in Form',
-      caption: 'Show what a cell of %customize or %evaluate asks for as a form',
+      label: trans.__('Open Cell in Form'),
+      caption: trans.__('Show what a cell of %1 or %2 asks for as a form', '%customize', '%evaluate'),
       icon: args => (args.isPalette ? undefined : customizeIcon),
-      describedBy: { args: IN_PALETTE },
+      describedBy: { args: inPalette() },
       isVisible: () => inForm() !== null,
       isEnabled: () => inForm() !== null,
       execute: () => {

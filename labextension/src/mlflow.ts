@@ -5,6 +5,8 @@ import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import { customizeIcon } from './icons';
+import { translator } from './language';
+import { trans } from './widget/i18n';
 import type { MLflowLink } from './widget/model';
 
 /** Where jupyter-server-proxy serves it, below Jupyter's base address; kernel: registry/server.py. */
@@ -50,9 +52,13 @@ export class MLflow {
     const frame = new IFrame({ sandbox: SANDBOX });
     // The server starts with the first request, which takes some seconds; the tab shows that it loads.
     const checked = this.check(link);
-    const tab = new MainAreaWidget({ content: frame, reveal: checked.then(() => undefined) });
+    const tab = new MainAreaWidget({
+      content: frame,
+      reveal: checked.then(() => undefined),
+      translator: translator()
+    });
     tab.id = id;
-    tab.title.label = link?.run_id ? `MLflow: ${title}` : 'MLflow';
+    tab.title.label = link?.run_id ? trans.__('MLflow: %1', title) : 'MLflow';
     tab.title.caption = tab.title.label;
     tab.title.icon = customizeIcon;
     tab.title.closable = true;
@@ -75,11 +81,11 @@ export class MLflow {
     try {
       if (link?.run_id) {
         const found = await ask(`runs/get?run_id=${encodeURIComponent(link.run_id)}`);
-        return found.status === 404 && (await isMLflow(found)) ? OTHER : found.ok ? null : ABSENT;
+        return found.status === 404 && (await isMLflow(found)) ? other() : found.ok ? null : absent();
       }
       const found = await ask('experiments/search', { max_results: 1000, view_type: 'ALL' });
       if (!found.ok) {
-        return ABSENT;
+        return absent();
       }
       const { experiments = [] } = (await found.json()) as {
         experiments?: { name: string; artifact_location: string }[];
@@ -88,9 +94,9 @@ export class MLflow {
         .filter(({ name }) => name !== 'Default')
         .map(each => decodeURI(each.artifact_location));
       const wanted = link?.artifacts;
-      return wanted && folders.length > 0 && !folders.some(folder => folder.includes(wanted)) ? OTHER : null;
+      return wanted && folders.length > 0 && !folders.some(folder => folder.includes(wanted)) ? other() : null;
     } catch {
-      return ABSENT;
+      return absent();
     }
   }
 }
@@ -102,8 +108,15 @@ function prepare(): void {
   localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 }
 
-const OTHER = 'Jupyter serves the MLflow of another workspace than this kernel’s. This command opens the kernel’s:';
-const ABSENT = 'Jupyter’s environment cannot serve MLflow. This command opens it:';
+function other(): string {
+  return trans.__(
+    'Jupyter serves the MLflow of another workspace than this kernel’s. This command opens the kernel’s:'
+  );
+}
+
+function absent(): string {
+  return trans.__('Jupyter’s environment cannot serve MLflow. This command opens it:');
+}
 
 function ask(what: string, body?: object): Promise<Response> {
   const settings = ServerConnection.makeSettings();

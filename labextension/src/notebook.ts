@@ -1,6 +1,7 @@
 /** What a new customization notebook holds and what it is called. */
 import type { ICodeCell, IMarkdownCell, INotebookContent } from '@jupyterlab/nbformat';
 
+import { trans } from './widget/i18n';
 import type { Route } from './widget/route';
 
 /** The model in a new notebook where no setting says otherwise. */
@@ -20,7 +21,7 @@ export interface IKernelSpec {
  */
 export function customizationNotebook(model: string, kernel?: IKernelSpec): INotebookContent {
   return notebook(
-    'Point `dataset` at your own pairs of a preferred and a rejected answer, then run the cells.',
+    trans.__('Point %1 at your own pairs of a preferred and a rejected answer, then run the cells.', '`dataset`'),
     [
       '%%customize',
       'name: my-model',
@@ -34,7 +35,7 @@ export function customizationNotebook(model: string, kernel?: IKernelSpec): INot
 
 /** A notebook with a cell that customizes a model, such as a dataset's view has, ready to run. */
 export function notebookWith(cell: string, kernel?: IKernelSpec): INotebookContent {
-  return notebook('Choose the model and its name, then run the cells.', cell.trimEnd(), kernel);
+  return notebook(trans.__('Choose the model and its name, then run the cells.'), cell.trimEnd(), kernel);
 }
 
 function notebook(first: string, cell: string, kernel?: IKernelSpec): INotebookContent {
@@ -45,7 +46,10 @@ function notebook(first: string, cell: string, kernel?: IKernelSpec): INotebookC
     cells: [
       markdown(
         'intro',
-        `# Customize a model\n\n${first} The job trains in the background and shows its progress here.`
+        [
+          `# ${trans.__('Customize a model')}\n\n${first}`,
+          trans.__('The job trains in the background and shows its progress here.')
+        ].join(' ')
       ),
       code('load', '%load_ext tunelab'),
       code('customize', cell),

@@ -9,6 +9,7 @@ import { CommModel } from './comm';
 import type { StudioSource } from './follow';
 import { customizeIcon } from './icons';
 import { stateOf } from './source';
+import { trans } from './widget/i18n';
 import { NO_LISTS, OpenLists } from './widget/lists';
 import type { StudioOptions } from './widget/mount';
 import type { PanelState } from './widget/PanelView';
@@ -35,9 +36,9 @@ export class Studio extends Widget {
     super();
     this.addClass('tunelab-panel');
     this.title.icon = customizeIcon;
-    this.title.caption = 'Model customization (tunelab)';
+    this.title.caption = trans.__('Model customization (tunelab)');
     this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', 'Model customization');
+    this.node.setAttribute('aria-label', trans.__('Model customization'));
     source.changed.connect(this.refresh, this);
   }
 

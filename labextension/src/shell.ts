@@ -12,9 +12,11 @@ import type { DatasetTools } from './datasets';
 import type { Source } from './follow';
 import { customizeIcon } from './icons';
 import { JobHost, kernelOf, openJob } from './jobhost';
+import { translator } from './language';
 import type { MLflow } from './mlflow';
 import { DEFAULT_MODEL } from './notebook';
 import type { StudioTabs } from './studiotabs';
+import { trans } from './widget/i18n';
 import type { DatasetTraits, JobTraits, MLflowLink, Model } from './widget/model';
 import type { Route } from './widget/route';
 import type { Asked, Shell, ViewSettings } from './widget/shell';
@@ -62,7 +64,7 @@ export class LabShell implements Shell {
   }
 
   openTab(job: string, name: string): void {
-    this.tab(`tunelab-job-${job}`, name, `Job ${job}`, () => new JobHost(job, this.source, this));
+    this.tab(`tunelab-job-${job}`, name, trans.__('Job %1', job), () => new JobHost(job, this.source, this));
   }
 
   openDataset(dataset: string): Model<DatasetTraits> & { close(): void } {
@@ -71,7 +73,7 @@ export class LabShell implements Shell {
 
   openDatasetTab(dataset: string): void {
     const id = `tunelab-dataset-${dataset}`;
-    this.tab(id, dataset, `Dataset ${dataset}`, () => {
+    this.tab(id, dataset, trans.__('Dataset %1', dataset), () => {
       const host = new DatasetHost(dataset, this.source, this);
       host.deleted.connect(() => {
         [...this.app.shell.widgets('main')].find(widget => widget.id === id)?.dispose();
@@ -127,7 +129,7 @@ export class LabShell implements Shell {
   private tab(id: string, label: string, caption: string, make: () => Widget): void {
     const { shell } = this.app;
     if (![...shell.widgets('main')].some(widget => widget.id === id)) {
-      const tab = new MainAreaWidget({ content: make() });
+      const tab = new MainAreaWidget({ content: make(), translator: translator() });
       tab.id = id;
       tab.title.label = label;
       tab.title.caption = caption;

@@ -7,6 +7,7 @@ import { attach, type Attachment } from './attach';
 import { pythonKernel } from './create';
 import { sourceOf, type Source, type StudioSource } from './follow';
 import { sentence } from './sentences';
+import { trans } from './widget/i18n';
 import type { KernelState } from './widget/Waiting';
 
 /** The name by which the panel's own kernel is found again after a reload. */
@@ -82,7 +83,7 @@ export class PanelSource implements StudioSource {
       const running = await sessions.findByPath(OWN_PATH);
       const spec = pythonKernel(kernelspecs.specs);
       if (!running && !spec) {
-        throw new Error('Jupyter has no Python kernel.');
+        throw new Error(trans.__('Jupyter has no Python kernel.'));
       }
       this.own = running
         ? sessions.connectTo({ model: running })
@@ -118,7 +119,7 @@ export function stateOf(source: StudioSource): KernelState {
   const ready = attachment?.status === 'ready';
   const said = sentence(source.notebook, attachment, source.failure);
   return {
-    kernel: source.notebook?.split('/').pop() ?? 'Own kernel',
+    kernel: source.notebook?.split('/').pop() ?? trans.__('Own kernel'),
     tone: ready ? 'good' : said.busy ? 'calm' : 'warn',
     sentence: ready ? null : said.text,
     action: !said.action

@@ -3,6 +3,7 @@ import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 
 import { customizeIcon } from './icons';
+import { translator } from './language';
 import { Studio } from './panel';
 import type { PanelSource } from './source';
 import { trans } from './widget/i18n';
@@ -35,7 +36,10 @@ export class StudioTabs {
       shell.activateById(found.id);
       return;
     }
-    const tab = new MainAreaWidget({ content: new Studio(this.source, host, route ? { route } : {}) });
+    const tab = new MainAreaWidget({
+      content: new Studio(this.source, host, route ? { route } : {}),
+      translator: translator()
+    });
     tab.id = 'tunelab-studio';
     tab.title.label = trans.__('Studio');
     tab.title.caption = trans.__('Model customization (tunelab)');

@@ -22,44 +22,43 @@ interface Control {
   readonly primary?: boolean;
 }
 
-const PAUSE: Control = {
-  verb: 'pause',
-  label: 'Pause',
-  hint: 'Finishes the step, saves, and frees memory and device; the job can go on at any time'
-};
-const RESUME: Control = {
-  verb: 'resume',
-  label: 'Resume',
-  hint: 'Goes on where it was saved, as soon as the device is free',
-  primary: true
-};
-const MOVE_UP: Control = { verb: 'move_up', label: 'Move up', hint: 'One place up in the queue' };
-const CANCEL: Control = {
-  verb: 'cancel',
-  label: 'Cancel',
-  hint: 'Ends the job; checkpoints that were saved are kept'
-};
-
 /** What steers a job in the state that it is in. */
 function controls({ state, cancelling, pausing, position }: JobSnapshot): readonly Control[] {
+  const pause: Control = {
+    verb: 'pause',
+    label: trans.__('Pause'),
+    hint: trans.__('Finishes the step, saves, and frees memory and device; the job can go on at any time')
+  };
+  const resume: Control = {
+    verb: 'resume',
+    label: trans.__('Resume'),
+    hint: trans.__('Goes on where it was saved, as soon as the device is free'),
+    primary: true
+  };
+  const moveUp: Control = { verb: 'move_up', label: trans.__('Move up'), hint: trans.__('One place up in the queue') };
+  const cancel: Control = {
+    verb: 'cancel',
+    label: trans.__('Cancel'),
+    hint: trans.__('Ends the job; checkpoints that were saved are kept')
+  };
   if (hasEnded(state)) {
     return [];
   }
   if (cancelling) {
-    return [{ ...CANCEL, label: 'Cancelling…', waits: true }];
+    return [{ ...cancel, label: trans.__('Cancelling…'), waits: true }];
   }
   if (pausing) {
     // In this order a hasty second click on Pause does not take it back.
     return [
-      { ...RESUME, hint: 'Takes the pause back', primary: false },
-      { ...PAUSE, label: 'Pausing…', waits: true },
-      CANCEL
+      { ...resume, hint: trans.__('Takes the pause back'), primary: false },
+      { ...pause, label: trans.__('Pausing…'), waits: true },
+      cancel
     ];
   }
   if (state === 'paused') {
-    return [RESUME, CANCEL];
+    return [resume, cancel];
   }
-  return state === 'queued' && position !== null && position > 1 ? [MOVE_UP, PAUSE, CANCEL] : [PAUSE, CANCEL];
+  return state === 'queued' && position !== null && position > 1 ? [moveUp, pause, cancel] : [pause, cancel];
 }
 
 /** A sentence below the buttons, with the one command to run where that is the way out. */
@@ -92,7 +91,7 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
   };
   return (
     <div className="tunelab-actions">
-      <CopyButton text={cell} label="Copy as cell" />
+      <CopyButton text={cell} label={trans.__('Copy as cell')} />
       {navigation && job.kind === 'customize' && (
         <button
           type="button"
@@ -111,20 +110,20 @@ export function Actions({ job, model, cell, mlflow, canOpenTab, onNotice }: Acti
             shell.openTab(job.id, job.name);
           }}
         >
-          Open as tab
+          {trans.__('Open as tab')}
         </button>
       )}
       <button
         type="button"
         disabled={mlflow === null}
-        title={mlflow === null ? 'The run is not in MLflow yet' : undefined}
+        title={mlflow === null ? trans.__('The run is not in MLflow yet') : undefined}
         onClick={() => {
           if (mlflow) {
             void openMLflow(mlflow);
           }
         }}
       >
-        Open in MLflow
+        {trans.__('Open in MLflow')}
       </button>
       {navigation && hasEnded(job.state) && (
         <button
@@ -169,7 +168,7 @@ async function openLink(shell: ReturnType<typeof useShell>, link: MLflowLink, ti
 export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
   const [said, setSaid] = useState('');
   const copy = async () => {
-    setSaid((await copyText(text)) ? 'Copied' : 'Not copied');
+    setSaid((await copyText(text)) ? trans.__('Copied') : trans.__('Not copied'));
     setTimeout(() => {
       setSaid('');
     }, 1500);
@@ -192,14 +191,14 @@ export function NoticeBlock({ notice, onClose }: { readonly notice: Notice; read
     <div className="tunelab-notice" role="status">
       <p>
         {notice.text}
-        <button type="button" className="tunelab-close" aria-label="Close this notice" onClick={onClose}>
+        <button type="button" className="tunelab-close" aria-label={trans.__('Close this notice')} onClick={onClose}>
           ×
         </button>
       </p>
       {notice.command && (
         <p className="tunelab-command">
           <code>{notice.command}</code>
-          <CopyButton text={notice.command} label="Copy" />
+          <CopyButton text={notice.command} label={trans.__('Copy')} />
         </p>
       )}
     </div>

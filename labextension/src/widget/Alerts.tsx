@@ -1,7 +1,8 @@
 /** What a run warns of, above its charts: what is wrong first, then what to do about it. */
 import { useState } from 'react';
 
-import { formatNumber, plainText } from './format';
+import { capitalise, formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Alert } from './model';
 
 /** How often each warning had come when it was put away; kept for as long as the page, since views come and go. */
@@ -20,7 +21,7 @@ export function Alerts({ job, alerts }: AlertsProps) {
     // There from the start: a live region tells what comes into it, not what it came with.
     <div className="tunelab-alerts" aria-live="polite">
       {shown.length > 0 && (
-        <ul aria-label="Warnings">
+        <ul aria-label={trans.__('Warnings')}>
           {shown.map(alert => (
             <li key={alert.code} className="tunelab-block" data-tone="warn" data-code={alert.code}>
               <p>
@@ -30,8 +31,8 @@ export function Alerts({ job, alerts }: AlertsProps) {
               <button
                 type="button"
                 className="tunelab-close"
-                aria-label={`Hide the warning: ${plainText(alert.message)}`}
-                title="Hide until it comes again"
+                aria-label={trans.__('Hide the warning: %1', plainText(alert.message))}
+                title={trans.__('Hide until it comes again')}
                 onClick={() => {
                   const next = { ...away, [alert.code]: at(alert) };
                   put.set(job, next);
@@ -54,8 +55,8 @@ function at({ step, count }: Alert): string {
 
 /** `Step 40, 3 times so far.` */
 function whenSaid({ step, count }: Alert): string {
-  const often = count > 1 ? `${formatNumber(count)} times so far` : '';
-  const when = step === null ? '' : `step ${formatNumber(step)}`;
+  const often = count > 1 ? trans._n('%2 time so far', '%2 times so far', count, formatNumber(count)) : '';
+  const when = step === null ? '' : trans.__('step %1', formatNumber(step));
   const said = [when, often].filter(Boolean).join(', ');
-  return said && `${said.slice(0, 1).toUpperCase()}${said.slice(1)}.`;
+  return said && `${capitalise(said)}.`;
 }

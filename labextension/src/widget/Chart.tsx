@@ -6,6 +6,7 @@ import type { ChartSpec } from './catalog';
 import type { CurveSet } from './curves';
 import { extent, figure, type ChartOptions, type Theme } from './figure';
 import { formatNumber } from './format';
+import { trans } from './i18n';
 import { PointsTable } from './PointsTable';
 import { colourOf, Swatch } from './Swatch';
 import { themeOf, useThemeChanges } from './theme';
@@ -103,9 +104,9 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
               </span>
             ))}
           {banded && (
-            <span title="One standard deviation up and down">
+            <span title={trans.__('One standard deviation up and down')}>
               <i className="tunelab-band" style={{ background: colourOf(banded.colour) }} aria-hidden="true" />
-              ±&nbsp;std
+              {trans.__('±\u00a0std')}
             </span>
           )}
         </span>
@@ -113,8 +114,8 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
           {options.zoom && (
             <button
               type="button"
-              aria-label={`Show all of ${spec.title}`}
-              title="Show all steps"
+              aria-label={trans.__('Show all of %1', spec.title)}
+              title={trans.__('Show all steps')}
               onClick={() => {
                 onZoom(null);
               }}
@@ -124,8 +125,8 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
           )}
           <button
             type="button"
-            aria-label={`Points of ${spec.title} as a table`}
-            title="Points as a table"
+            aria-label={trans.__('Points of %1 as a table', spec.title)}
+            title={trans.__('Points as a table')}
             aria-pressed={asTable}
             onClick={() => {
               setAsTable(!asTable);
@@ -133,7 +134,12 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
           >
             ▤
           </button>
-          <button type="button" aria-label={`Remove the chart ${spec.title}`} title="Remove" onClick={onRemove}>
+          <button
+            type="button"
+            aria-label={trans.__('Remove the chart %1', spec.title)}
+            title={trans.__('Remove')}
+            onClick={onRemove}
+          >
             ×
           </button>
         </span>
@@ -145,14 +151,14 @@ export function Chart({ job, spec, curves, version, options, onZoom, onRemove }:
             {formatNumber(lastValue(curves, metric))}
           </span>
         ))}
-        {empty && <span className="tunelab-none">No points yet</span>}
+        {empty && <span className="tunelab-none">{trans.__('No points yet')}</span>}
       </p>
       <div
         ref={plot}
         className="tunelab-plot"
         role="img"
         aria-label={`${job}: ${spec.key}`}
-        aria-description="Arrow keys move, plus and minus zoom, 0 shows all steps."
+        aria-description={trans.__('Arrow keys move, plus and minus zoom, 0 shows all steps.')}
         tabIndex={0}
         style={{ height: HEIGHT }}
         onKeyDown={onKeyDown}

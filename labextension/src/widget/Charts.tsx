@@ -6,6 +6,7 @@ import { ChartControls } from './ChartControls';
 import { chart, chartTitle, defaultCharts, moreCharts, partsIn } from './catalog';
 import type { Curves } from './curves';
 import type { ChartOptions } from './figure';
+import { trans } from './i18n';
 import { useSettings } from './shell';
 import { useCurves } from './useCurves';
 
@@ -58,7 +59,7 @@ export function Charts({ job, technique, curves }: ChartsProps) {
     [choose, curves, technique, settings.charts]
   );
   return (
-    <div className="tunelab-charts" role="group" aria-label="Charts">
+    <div className="tunelab-charts" role="group" aria-label={trans.__('Charts')}>
       <ChartControls
         smoothing={choices.smoothing}
         log={choices.log}

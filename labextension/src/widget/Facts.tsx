@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'react';
 
 import { formatBytes, formatDuration, formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import { metricName } from './metrics';
 import type { JobSnapshot } from './model';
 import { hasEnded } from './states';
@@ -23,30 +24,40 @@ export function Facts({ job }: { readonly job: JobSnapshot }) {
     facts.push([
       metricName(name),
       <>
-        <b>{formatNumber(value)}</b> at step {step}
+        <b>{formatNumber(value)}</b> {trans.__('at step %1', step)}
       </>
     ]);
   }
   if (job.checkpoint) {
-    const ago = hasEnded(job.state) ? '' : `, ${formatDuration(Math.max(0, now - job.checkpoint.time))} ago`;
-    facts.push(['Checkpoint', `step ${job.checkpoint.step}${ago}`]);
+    const { step, time } = job.checkpoint;
+    facts.push([
+      trans.__('Checkpoint'),
+      hasEnded(job.state)
+        ? trans.__('step %1', step)
+        : trans.__('step %1, %2 ago', step, formatDuration(Math.max(0, now - time)))
+    ]);
   }
   if (job.restarts > 0) {
-    facts.push(['Recovered', job.restarts === 1 ? 'once' : `${job.restarts} times`]);
+    facts.push([trans.__('Recovered'), trans._n('once', '%1 times', job.restarts)]);
   }
   const { train, eval: held } = job.rows;
   if (job.kind === 'evaluate') {
-    facts.push(['Dataset', plainText(job.dataset)], ['Records', held > 0 ? formatNumber(held) : '']);
+    facts.push(
+      [trans.__('Dataset'), plainText(job.dataset)],
+      [trans.__('Records'), held > 0 ? formatNumber(held) : '']
+    );
   } else {
     facts.push([
-      'Rows',
-      [`${formatNumber(train)} train`, held ? `${formatNumber(held)} held out` : ''].filter(Boolean).join(' · ')
+      trans.__('Rows'),
+      [trans.__('%1 train', formatNumber(train)), held ? trans.__('%1 held out', formatNumber(held)) : '']
+        .filter(Boolean)
+        .join(' · ')
     ]);
   }
-  facts.push(['Disk', formatBytes(job.disk_bytes)]);
-  facts.push(['Submitted', formatDate(job.submitted)]);
+  facts.push([trans.__('Disk'), formatBytes(job.disk_bytes)]);
+  facts.push([trans.__('Submitted'), formatDate(job.submitted)]);
   if (job.model_version !== null) {
-    facts.push(['Custom model', <b key="version">{job.model_version}</b>]);
+    facts.push([trans.__('Custom model'), <b key="version">{job.model_version}</b>]);
   }
   return (
     <dl className="tunelab-facts">

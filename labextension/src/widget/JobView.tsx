@@ -5,11 +5,11 @@ import { Actions, NoticeBlock, type Notice } from './Actions';
 import { Alerts } from './Alerts';
 import { Charts } from './Charts';
 import { curvesOf } from './curves';
-import { count } from './datasets';
 import { EvaluationView } from './EvaluationView';
 import { methodName } from './evaluations';
 import { Facts } from './Facts';
-import { formatTime, plainText } from './format';
+import { formatNumber, formatTime, plainText } from './format';
+import { trans } from './i18n';
 import { useTrait, type JobSnapshot, type JobTraits, type LogLine, type Message, type Model } from './model';
 import { LineageSection } from './LineageView';
 import { useNavigation } from './route';
@@ -50,7 +50,7 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
       <section
         className="tunelab-card"
         role="region"
-        aria-label={`Job ${job.id}`}
+        aria-label={trans.__('Job %1', job.id)}
         data-state={job.state}
         data-tone={text.tone}
         data-idle={isIdle(job)}
@@ -89,9 +89,11 @@ export function JobView({ model, canOpenTab = false }: JobViewProps) {
 
 /** What a job is about, beside its name. */
 function subjectOf(job: JobSnapshot): readonly string[] {
+  const { eval: asked } = job.rows;
+  const questions = asked > 0 ? trans._n('%2 question', '%2 questions', asked, formatNumber(asked)) : '';
   const parts =
     job.kind === 'evaluate'
-      ? [job.adapter || methodName(job.technique), job.rows.eval > 0 ? count(job.rows.eval, 'question') : '']
+      ? [job.adapter || methodName(job.technique), questions]
       : [job.technique.toUpperCase(), job.model, job.dataset, job.adapter];
   return parts.filter(Boolean);
 }
@@ -105,7 +107,13 @@ function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: Sta
   const percent = job.state === 'completed' ? 100 : job.total ? (100 * (done ?? 0)) / job.total : 0;
   return (
     <div className="tunelab-progress">
-      <div className="tunelab-bar" role="progressbar" aria-label="Progress" aria-valuetext={text.sentence} {...measure}>
+      <div
+        className="tunelab-bar"
+        role="progressbar"
+        aria-label={trans.__('Progress')}
+        aria-valuetext={text.sentence}
+        {...measure}
+      >
         <div style={{ width: `${Math.min(100, percent)}%` }} />
       </div>
       <p className="tunelab-state">
@@ -122,7 +130,7 @@ function Progress({ job, text }: { readonly job: JobSnapshot; readonly text: Sta
 /** The last lines of a log. */
 export function LogTail({ logs }: { readonly logs: readonly LogLine[] }) {
   return (
-    <ol className="tunelab-log" aria-label="Last log lines">
+    <ol className="tunelab-log" aria-label={trans.__('Last log lines')}>
       {logs.map(({ time, level, text }, line) => (
         // Lines have no identity of their own, and a few lines of text are cheap to draw again.
         <li key={line} data-level={level}>

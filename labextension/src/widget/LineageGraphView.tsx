@@ -55,6 +55,7 @@ export function LineageGraphView({ graph, kinds, width, chosen, onChoose }: Pict
         height: BOX.height,
         // The button within has the focus, and the name.
         focusable: false,
+        domAttributes: { 'aria-roledescription': trans.__('node') },
         data: {
           node,
           subject: subjectOf(graph, node, kinds[node.kind] ?? node.kind),
@@ -74,6 +75,8 @@ export function LineageGraphView({ graph, kinds, width, chosen, onChoose }: Pict
         target: edge.target,
         label: meaningOf(edge),
         focusable: false,
+        ariaLabel: trans.__('Edge from %1 to %2', edge.source, edge.target),
+        domAttributes: { 'aria-roledescription': trans.__('edge') },
         data: {
           path: smooth(layout.ways[place]?.points ?? []),
           x: layout.ways[place]?.label.x ?? 0,
@@ -82,6 +85,15 @@ export function LineageGraphView({ graph, kinds, width, chosen, onChoose }: Pict
         markerEnd: { type: MarkerType.ArrowClosed, width: 14, height: 14 }
       })),
     [graph, layout]
+  );
+  // React Flow takes another object for another text.
+  const words = useMemo(
+    () => ({
+      'controls.zoomIn.ariaLabel': trans.__('Zoom In'),
+      'controls.zoomOut.ariaLabel': trans.__('Zoom Out'),
+      'controls.fitView.ariaLabel': trans.__('Fit View')
+    }),
+    []
   );
   const fits = (width - 2 * MARGIN) / Math.max(1, layout.width);
   const zoom = Math.max(LEAST_ZOOM, Math.min(1, fits));
@@ -102,6 +114,7 @@ export function LineageGraphView({ graph, kinds, width, chosen, onChoose }: Pict
           nodesConnectable={false}
           elementsSelectable={false}
           disableKeyboardA11y
+          ariaLabelConfig={words}
           // The page scrolls with the wheel; the buttons zoom.
           zoomOnScroll={false}
           zoomOnDoubleClick={false}

@@ -2,6 +2,7 @@
 import type { ChartSpec } from './catalog';
 import type { CurveSet } from './curves';
 import { formatNumber } from './format';
+import { trans } from './i18n';
 
 const ROWS = 200;
 
@@ -16,15 +17,18 @@ interface PointsTableProps {
 export function PointsTable({ spec, curves }: PointsTableProps) {
   const lines = spec.lines.filter(line => curves.all.get(line.metric)?.length);
   const { steps, every } = chosenSteps(spec, curves);
+  const title = trans.__('Points of %1', spec.title);
   return (
     // The scrolling part can be reached by keyboard.
-    <div className="tunelab-points" tabIndex={0} role="group" aria-label={`Points of ${spec.title}`}>
-      <table role="table" aria-label={`Points of ${spec.title}`}>
-        <caption>{every > 1 ? `Newest first, every ${every}th step that was logged` : 'Newest first'}</caption>
+    <div className="tunelab-points" tabIndex={0} role="group" aria-label={title}>
+      <table role="table" aria-label={title}>
+        <caption>
+          {every > 1 ? trans.__('Newest first, every %1th step that was logged', every) : trans.__('Newest first')}
+        </caption>
         <thead role="rowgroup">
           <tr role="row">
             <th role="columnheader" scope="col">
-              Step
+              {trans.__('Step')}
             </th>
             {lines.map(({ metric, label }) => (
               <th key={metric} role="columnheader" scope="col">

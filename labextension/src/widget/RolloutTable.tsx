@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Answer, JobTraits, Model, RolloutGroup, RolloutMessage } from './model';
 import {
   barOf,
@@ -106,7 +107,7 @@ export function GroupTable(props: GroupTableProps) {
         ref={table}
         className="tunelab-groups"
         role="table"
-        aria-label="Rollouts"
+        aria-label={trans.__('Rollouts')}
         aria-busy={isBusy}
         data-step={page.step}
         data-pairs={hasWorst}
@@ -114,9 +115,9 @@ export function GroupTable(props: GroupTableProps) {
       >
         <div role="rowgroup" className="tunelab-groups-head">
           <div role="row">
-            <span role="columnheader">Prompt</span>
-            <span role="columnheader">{hasWorst ? 'Best' : 'Answer'}</span>
-            {hasWorst && <span role="columnheader">Worst</span>}
+            <span role="columnheader">{trans.__('Prompt')}</span>
+            <span role="columnheader">{hasWorst ? trans.__('Best') : trans.__('Answer')}</span>
+            {hasWorst && <span role="columnheader">{trans.__('Worst')}</span>}
           </div>
         </div>
         <div role="rowgroup">
@@ -140,13 +141,21 @@ export function GroupTable(props: GroupTableProps) {
             setMost(most + 2 * FIRST_GROUPS);
           }}
         >
-          Show more of {formatNumber(groups.length)} groups
+          {trans._n('Show more of %2 group', 'Show more of %2 groups', groups.length, formatNumber(groups.length))}
         </button>
       )}
-      {groups.length === 0 && <p className="tunelab-subject tunelab-rollouts-none">No group of this step is such.</p>}
+      {groups.length === 0 && (
+        <p className="tunelab-subject tunelab-rollouts-none">{trans.__('No group of this step is such.')}</p>
+      )}
       {page.left_off > 0 && shown.length === groups.length && (
         <p className="tunelab-subject tunelab-rollouts-none">
-          {formatNumber(page.left_off)} groups more are in job.rollouts(step={page.step}).
+          {trans._n(
+            '%2 groups more are in %3.',
+            '%2 groups more are in %3.',
+            page.left_off,
+            formatNumber(page.left_off),
+            `job.rollouts(step=${page.step})`
+          )}
         </p>
       )}
     </>
@@ -169,7 +178,9 @@ interface GroupProps {
 function Group(props: GroupProps) {
   const { model, pages, fresh, place, group, ranges, hasWorst, isOpen, isMarked, onToggle } = props;
   const whole = isOpen ? pages.whole(place, group.group) : null;
-  const name = `Group ${group.group + 1}${group.row === null ? '' : `, row ${formatNumber(group.row)}`}`;
+  const number = group.group + 1;
+  const name =
+    group.row === null ? trans.__('Group %1', number) : trans.__('Group %1, row %2', number, formatNumber(group.row));
   return (
     <div
       role="row"
@@ -188,7 +199,7 @@ function Group(props: GroupProps) {
           type="button"
           aria-expanded={isOpen}
           aria-label={name}
-          title={isOpen ? 'Close the group' : 'All answers of the group'}
+          title={isOpen ? trans.__('Close the group') : trans.__('All answers of the group')}
           onClick={event => {
             event.stopPropagation();
             onToggle(group.group);
@@ -214,7 +225,7 @@ function Group(props: GroupProps) {
         <>
           <div role="cell">
             <span className="tunelab-field" aria-hidden="true">
-              {group.worst ? 'Best' : 'Answer'}
+              {group.worst ? trans.__('Best') : trans.__('Answer')}
             </span>
             <AnswerView answer={group.best} ranges={ranges} />
           </div>
@@ -223,7 +234,7 @@ function Group(props: GroupProps) {
               {group.worst && (
                 <>
                   <span className="tunelab-field" aria-hidden="true">
-                    Worst
+                    {trans.__('Worst')}
                   </span>
                   <AnswerView answer={group.worst} ranges={ranges} />
                 </>
@@ -246,7 +257,7 @@ function WholeGroup({ model, pages, fresh, place, group, ranges }: WholeGroupPro
   }, [model, step, heldOut, group.group, fresh]);
   const whole = pages.whole(place, group.group);
   return (
-    <ol aria-label="All answers, the best first" aria-busy={!whole}>
+    <ol aria-label={trans.__('All answers, the best first')} aria-busy={!whole}>
       {(whole?.answers ?? [group.best, group.worst]).map(
         (answer, place) =>
           answer && (
@@ -273,21 +284,21 @@ function AnswerView({ answer, ranges, isWhole = false }: AnswerViewProps) {
   return (
     <div className="tunelab-answer" data-whole={isWhole}>
       <div className="tunelab-rewards">
-        <Figure name="reward" value={reward} range={ranges.get('')} isMain />
+        <Figure name={trans.__('reward')} value={reward} range={ranges.get('')} isMain />
         {/* One part is the reward itself. */}
         {named.length > 1 &&
           named.map(([name, value]) => <Figure key={name} name={name} value={value} range={ranges.get(name)} />)}
       </div>
       {plainText(completion).trim() === '' ? (
-        <span className="tunelab-subject">(empty)</span>
+        <span className="tunelab-subject">{trans.__('(empty)')}</span>
       ) : (
         <span className="tunelab-answer-text">{plainText(completion)}</span>
       )}
       <div className="tunelab-answer-foot">
         {isWhole && tokens !== null && (
-          <span className="tunelab-subject">{tokens === 1 ? '1 token' : `${formatNumber(tokens)} tokens`}</span>
+          <span className="tunelab-subject">{trans._n('%2 token', '%2 tokens', tokens, formatNumber(tokens))}</span>
         )}
-        {cut && <span className="tunelab-trouble">cut off</span>}
+        {cut && <span className="tunelab-trouble">{trans.__('cut off')}</span>}
         {why !== null && <span className="tunelab-trouble">{why}</span>}
         {isWhole && why === null && answer.note !== '' && (
           <span className="tunelab-subject">{plainText(answer.note)}</span>

@@ -2,11 +2,12 @@
 import { memo, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { JobTraits, Model, RolloutHit, RolloutPlace, RolloutsState } from './model';
 import { GroupTable } from './RolloutTable';
 import {
-  FILTERS,
-  ORDERS,
+  filters,
+  orders,
   passes,
   RolloutPages,
   shownOf,
@@ -63,9 +64,9 @@ export const RolloutsView = memo(function RolloutsView({ job, model, state }: Ro
   }
   const shown = page ?? (last?.held_out === heldOut && step !== null ? last : null);
   return (
-    <section className="tunelab-rollouts" aria-label="Rollouts, step by step">
+    <section className="tunelab-rollouts" aria-label={trans.__('Rollouts, step by step')}>
       <header className="tunelab-rollouts-head">
-        <h4>Rollouts</h4>
+        <h4>{trans.__('Rollouts')}</h4>
         <Kind
           {...{ state, heldOut }}
           onChoose={chosen => {
@@ -105,8 +106,8 @@ export const RolloutsView = memo(function RolloutsView({ job, model, state }: Ro
       {shown ? (
         <>
           <div className="tunelab-rollouts-choice">
-            <div className="tunelab-chips" role="group" aria-label="Which groups">
-              {FILTERS.map(([filter, name]) => (
+            <div className="tunelab-chips" role="group" aria-label={trans.__('Which groups')}>
+              {filters().map(([filter, name]) => (
                 <Chip
                   key={filter}
                   {...{ filter, name }}
@@ -119,13 +120,13 @@ export const RolloutsView = memo(function RolloutsView({ job, model, state }: Ro
               ))}
             </div>
             <select
-              aria-label="Order of the groups"
+              aria-label={trans.__('Order of the groups')}
               value={choice.order}
               onChange={event => {
                 choose({ order: event.target.value as Order });
               }}
             >
-              {ORDERS.map(([order, name]) => (
+              {orders().map(([order, name]) => (
                 <option key={order} value={order}>
                   {name}
                 </option>
@@ -158,11 +159,11 @@ export const RolloutsView = memo(function RolloutsView({ job, model, state }: Ro
 
 function nothing(step: number | null, heldOut: boolean): string {
   if (step !== null) {
-    return 'Reading the answers…';
+    return trans.__('Reading the answers…');
   }
   return heldOut
-    ? 'Answers to held-out prompts come with each evaluation.'
-    : 'Every answer that is sampled comes here, with its reward.';
+    ? trans.__('Answers to held-out prompts come with each evaluation.')
+    : trans.__('Every answer that is sampled comes here, with its reward.');
 }
 
 interface KindProps {
@@ -173,17 +174,17 @@ interface KindProps {
 
 function Kind({ state, heldOut, onChoose }: KindProps) {
   const kinds = [
-    [false, 'Trained on', state.trained.answers],
-    [true, 'Held out', state.held_out.answers]
+    [false, trans.__('Trained on'), state.trained.answers],
+    [true, trans.__('Held out'), state.held_out.answers]
   ] as const;
   return (
-    <div className="tunelab-chips" role="group" aria-label="Which rollouts">
+    <div className="tunelab-chips" role="group" aria-label={trans.__('Which rollouts')}>
       {kinds.map(([kind, name, answers]) => (
         <button
-          key={name}
+          key={String(kind)}
           type="button"
           aria-pressed={kind === heldOut}
-          title={`${formatNumber(answers)} answers so far`}
+          title={trans._n('%2 answers so far', '%2 answers so far', answers, formatNumber(answers))}
           onClick={() => {
             onChoose(kind);
           }}
@@ -220,11 +221,11 @@ function Steps({ steps, index, isFollowing, onChoose }: StepsProps) {
   return (
     <div className="tunelab-steps">
       <label>
-        Step{' '}
+        {trans.__('Step')}{' '}
         <input
           type="range"
-          aria-label="Step by its place"
-          aria-valuetext={`Step ${steps[index]}`}
+          aria-label={trans.__('Step by its place')}
+          aria-valuetext={trans.__('Step %1', steps[index])}
           min={0}
           max={Math.max(0, steps.length - 1)}
           value={index}
@@ -237,7 +238,7 @@ function Steps({ steps, index, isFollowing, onChoose }: StepsProps) {
       <input
         type="text"
         inputMode="numeric"
-        aria-label={`Step, up to ${formatNumber(latest)}`}
+        aria-label={trans.__('Step, up to %1', formatNumber(latest))}
         value={draft ?? String(steps[index])}
         onChange={event => {
           setDraft(event.target.value);
@@ -253,7 +254,7 @@ function Steps({ steps, index, isFollowing, onChoose }: StepsProps) {
           }
         }}
       />
-      <span className="tunelab-subject">of {formatNumber(latest)}</span>
+      <span className="tunelab-subject">{trans.__('of %1', formatNumber(latest))}</span>
       <label>
         <input
           type="checkbox"
@@ -262,7 +263,7 @@ function Steps({ steps, index, isFollowing, onChoose }: StepsProps) {
             onChoose(event.target.checked ? null : (steps[index] ?? null));
           }}
         />
-        Latest
+        {trans.__('Latest')}
       </label>
     </div>
   );
@@ -303,8 +304,8 @@ function Search({ onSearch }: { readonly onSearch: (text: string | null) => void
     >
       <input
         type="search"
-        aria-label="Search the prompts and answers of all steps"
-        placeholder="Search all steps"
+        aria-label={trans.__('Search the prompts and answers of all steps')}
+        placeholder={trans.__('Search all steps')}
         value={text}
         onChange={event => {
           setText(event.target.value);
@@ -314,7 +315,7 @@ function Search({ onSearch }: { readonly onSearch: (text: string | null) => void
         }}
       />
       <button type="submit" disabled={text.trim() === ''}>
-        Search
+        {trans.__('Search')}
       </button>
     </form>
   );
@@ -336,7 +337,7 @@ function Found({ sought, pages, onGo }: FoundProps) {
         {foundSentence(sought, found)}
       </p>
       {found && found.hits.length > 0 && (
-        <ol aria-label="Found">
+        <ol aria-label={trans.__('Found')}>
           {found.hits.map((hit, place) => (
             // A place in the list is all that tells one from another that is the same.
             <li key={place}>
@@ -346,11 +347,7 @@ function Found({ sought, pages, onGo }: FoundProps) {
                   onGo(hit);
                 }}
               >
-                <span className="tunelab-subject">
-                  Step {formatNumber(hit.step)}
-                  {hit.held_out && ', held out'} · {hit.where === 'prompt' ? 'prompt' : formatNumber(hit.reward)}
-                </span>{' '}
-                {plainText(hit.before)}
+                <span className="tunelab-subject">{placeOf(hit)}</span> {plainText(hit.before)}
                 <mark>{plainText(hit.match)}</mark>
                 {plainText(hit.after)}
               </button>
@@ -362,14 +359,35 @@ function Found({ sought, pages, onGo }: FoundProps) {
   );
 }
 
+/** `Step 40, held out · 0.300`. */
+function placeOf({ step, held_out: heldOut, where, reward }: RolloutHit): string {
+  const at = heldOut ? trans.__('Step %1, held out', formatNumber(step)) : trans.__('Step %1', formatNumber(step));
+  return `${at} · ${where === 'prompt' ? trans.__('prompt') : formatNumber(reward)}`;
+}
+
 function foundSentence(sought: string, found: ReturnType<RolloutPages['found']>): string {
   if (!found) {
-    return `Searching all steps for “${sought}”…`;
+    return trans.__('Searching all steps for “%1”…', sought);
   }
-  if (found.found === 0) {
-    return `No prompt and no answer has “${sought}” in it.`;
+  const count = found.found;
+  if (count === 0) {
+    return trans.__('No prompt and no answer has “%1” in it.', sought);
   }
-  const places = found.found === 1 ? '1 place' : `${formatNumber(found.found)} places`;
-  const shown = found.hits.length < found.found ? `; the newest ${formatNumber(found.hits.length)} are shown` : '';
-  return `“${sought}” was found in ${places}, the newest first${shown}.`;
+  const shown = found.hits.length;
+  return shown < count
+    ? trans._n(
+        '“%2” was found in %3 place, the newest first; the newest %4 are shown.',
+        '“%2” was found in %3 places, the newest first; the newest %4 are shown.',
+        count,
+        sought,
+        formatNumber(count),
+        formatNumber(shown)
+      )
+    : trans._n(
+        '“%2” was found in %3 place, the newest first.',
+        '“%2” was found in %3 places, the newest first.',
+        count,
+        sought,
+        formatNumber(count)
+      );
 }

@@ -1,5 +1,6 @@
 /** Which charts a job's view has: what each draws, and those it opens with by technique. */
 import { plainText } from './format';
+import { trans } from './i18n';
 import { metricName, partOf, sortMetrics } from './metrics';
 
 /** One line of a chart; `colour` is a place in the palette. */
@@ -86,7 +87,7 @@ export function chart(key: string, parts: readonly string[] = []): ChartSpec {
   if (key === PARTS) {
     return {
       key,
-      title: 'Parts',
+      title: trans.__('Parts'),
       lines: parts.map((metric, place) => ({
         metric,
         label: plainText(partOf(metric) ?? metric),
@@ -98,10 +99,10 @@ export function chart(key: string, parts: readonly string[] = []): ChartSpec {
   if (key === 'rewards/chosen' || key === 'rewards/rejected') {
     return {
       key: 'rewards/chosen, rewards/rejected',
-      title: 'Rewards',
+      title: trans.__('Rewards'),
       lines: [
-        { metric: 'rewards/chosen', label: 'chosen', colour: 1, dots: false },
-        { metric: 'rewards/rejected', label: 'rejected', colour: 2, dots: false }
+        { metric: 'rewards/chosen', label: trans.__('chosen'), colour: 1, dots: false },
+        { metric: 'rewards/rejected', label: trans.__('rejected'), colour: 2, dots: false }
       ]
     };
   }
@@ -110,8 +111,8 @@ export function chart(key: string, parts: readonly string[] = []): ChartSpec {
     key,
     title: metricName(key),
     lines: [
-      { metric: key, label: 'train', colour: COLOURS[key] ?? 0, dots: false, ...(band && { band }) },
-      { metric: HELD_OUT + key, label: 'held out', colour: 1, dots: true }
+      { metric: key, label: trans.__('train'), colour: COLOURS[key] ?? 0, dots: false, ...(band && { band }) },
+      { metric: HELD_OUT + key, label: trans.__('held out'), colour: 1, dots: true }
     ]
   };
 }

@@ -4,6 +4,7 @@ import type { Data, Layout } from 'plotly.js-basic-dist-min';
 import type { ChartSpec } from './catalog';
 import type { Curve, CurveSet } from './curves';
 import { decimate, smooth, type Line } from './decimate';
+import { trans } from './i18n';
 
 /** What the reader has chosen. */
 export interface ChartOptions {
@@ -141,7 +142,8 @@ export function figure(
         showgrid: false,
         tickformat: 'd',
         hoverformat: 'd',
-        unifiedhovertitle: { text: 'step %{x}' }
+        // What stands for the step is plotly's.
+        unifiedhovertitle: { text: trans.__('step %1', '%{x}') }
       } as Partial<Layout['xaxis']>,
       yaxis: {
         ...axis,

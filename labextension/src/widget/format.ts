@@ -1,4 +1,5 @@
 /** Numbers, durations and foreign text, as people read them. */
+import { trans } from './i18n';
 
 const GROUPED = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
@@ -30,35 +31,44 @@ function scientific(value: number): string {
 /** A duration in its one or two largest units: `45 s`, `4 min`, `2 h 5 min`, `3 d 2 h`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 90) {
-    return `${Math.max(1, Math.round(seconds))} s`;
+    return trans.__('%1 s', Math.max(1, Math.round(seconds)));
   }
   const minutes = Math.round(seconds / 60);
   if (minutes < 90) {
-    return `${minutes} min`;
+    return trans.__('%1 min', minutes);
   }
   const hours = Math.floor(minutes / 60);
-  return hours < 48
-    ? twoUnits(hours, 'h', minutes % 60, 'min')
-    : twoUnits(Math.floor(hours / 24), 'd', hours % 24, 'h');
-}
-
-function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
-  return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+  if (hours < 48) {
+    return minutes % 60 ? trans.__('%1 h %2 min', hours, minutes % 60) : trans.__('%1 h', hours);
+  }
+  const days = Math.floor(hours / 24);
+  return hours % 24 ? trans.__('%1 d %2 h', days, hours % 24) : trans.__('%1 d', days);
 }
 
 /** A size on the disk as Python's side writes it (jobs/view.py): `40 KB`, `12.3 MB`, `3.4 GB`. */
 export function formatBytes(bytes: number): string {
-  const [size, unit] =
-    bytes < 999.5e3 ? [bytes / 1e3, 'KB'] : bytes < 999.5e6 ? [bytes / 1e6, 'MB'] : [bytes / 1e9, 'GB'];
-  return `${size.toFixed(unit === 'KB' || size >= 99.5 ? 0 : 1)} ${unit}`;
+  const figures = (size: number) => size.toFixed(size >= 99.5 ? 0 : 1);
+  return bytes < 999.5e3
+    ? trans.__('%1 KB', (bytes / 1e3).toFixed(0))
+    : bytes < 999.5e6
+      ? trans.__('%1 MB', figures(bytes / 1e6))
+      : trans.__('%1 GB', figures(bytes / 1e9));
 }
 
 const ORDINALS = new Intl.PluralRules('en', { type: 'ordinal' });
-const SUFFIXES: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
 
 /** `1st`, `2nd`, `3rd`, `4th`, … `11th`, … `21st`. */
 export function ordinal(n: number): string {
-  return `${n}${SUFFIXES[ORDINALS.select(n)] ?? 'th'}`;
+  switch (ORDINALS.select(n)) {
+    case 'one':
+      return trans.__('%1st', n);
+    case 'two':
+      return trans.__('%1nd', n);
+    case 'few':
+      return trans.__('%1rd', n);
+    default:
+      return trans.__('%1th', n);
+  }
 }
 
 /** The text with its first letter as a capital, to open a sentence. */

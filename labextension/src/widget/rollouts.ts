@@ -1,29 +1,34 @@
 /** Rollouts as the page has them: steps, groups in an order, bars, sentences, and what the kernel has answered so far. */
 import { formatNumber, plainText } from './format';
+import { trans } from './i18n';
 import type { Answer, Message, RolloutGroup, RolloutMessage, RolloutPlace, RolloutsState, RolloutSteps } from './model';
 
 /** Which groups are on show. */
 export type Filter = 'all' | 'missing' | 'cut' | 'no_spread';
 
 /** The filters with their names, in the order of their buttons. */
-export const FILTERS: readonly (readonly [filter: Filter, name: string])[] = [
-  ['all', 'All'],
-  ['missing', 'Without a reward'],
-  ['cut', 'Cut off'],
-  ['no_spread', 'No spread']
-];
+export function filters(): readonly (readonly [filter: Filter, name: string])[] {
+  return [
+    ['all', trans.__('All')],
+    ['missing', trans.__('Without a reward')],
+    ['cut', trans.__('Cut off')],
+    ['no_spread', trans.__('No spread')]
+  ];
+}
 
 /** In which order. */
 export type Order = 'sampled' | 'best' | 'worst' | 'spread' | 'alike';
 
 /** The orders with their names. */
-export const ORDERS: readonly (readonly [order: Order, name: string])[] = [
-  ['sampled', 'As sampled'],
-  ['best', 'Highest reward first'],
-  ['worst', 'Lowest reward first'],
-  ['spread', 'Widest spread first'],
-  ['alike', 'Narrowest spread first']
-];
+export function orders(): readonly (readonly [order: Order, name: string])[] {
+  return [
+    ['sampled', trans.__('As sampled')],
+    ['best', trans.__('Highest reward first')],
+    ['worst', trans.__('Lowest reward first')],
+    ['spread', trans.__('Widest spread first')],
+    ['alike', trans.__('Narrowest spread first')]
+  ];
+}
 
 /** The steps of runs `[first, stride, count]`. */
 export function stepsOf({ steps: runs }: RolloutSteps): readonly number[] {
@@ -90,36 +95,37 @@ export function barOf(value: number, { low, high }: Range): { readonly from: num
   return { from: Math.min(zero, end), width: Math.abs(end - zero) };
 }
 
-const WHY: Readonly<Record<string, string>> = {
-  error: 'the reward function failed',
-  timeout: 'the reward function took too long',
-  invalid: 'what came is no reward',
-  unparsed: 'the reply could not be read',
-  failed: 'no reply came'
+const WHY: Readonly<Record<string, () => string>> = {
+  error: () => trans.__('the reward function failed'),
+  timeout: () => trans.__('the reward function took too long'),
+  invalid: () => trans.__('what came is no reward'),
+  unparsed: () => trans.__('the reply could not be read'),
+  failed: () => trans.__('no reply came')
 };
 
 /** Why an answer has no reward, as a sentence; null where it has one. */
 export function whyMissing({ reward, status, note }: Answer): string | null {
-  return reward === null ? `No reward: ${plainText(note) || (WHY[status] ?? plainText(status))}` : null;
+  return reward === null ? trans.__('No reward: %1', plainText(note) || (WHY[status]?.() ?? plainText(status))) : null;
 }
 
 /** The figures of a group in words: `row 12 · 8 answers · mean 0.410 · spread 0.300`. */
 export function groupFigures({ row, answers, mean, spread }: RolloutGroup): string {
-  const said = [row === null ? '' : `row ${formatNumber(row)}`];
+  const said = [row === null ? '' : trans.__('row %1', formatNumber(row))];
   if (answers > 1) {
-    said.push(`${formatNumber(answers)} answers`, `mean ${formatNumber(mean)}`);
-    said.push(spread === null ? '' : `spread ${formatNumber(spread)}`);
+    said.push(trans._n('%2 answer', '%2 answers', answers, formatNumber(answers)));
+    said.push(trans.__('mean %1', formatNumber(mean)));
+    said.push(spread === null ? '' : trans.__('spread %1', formatNumber(spread)));
   }
   return said.filter(Boolean).join(' · ');
 }
 
 /** What is the matter with a group, in a word or two each. */
 export function groupTrouble({ no_spread: isFlat, missing, cut, answers }: RolloutGroup): readonly string[] {
-  const of = (count: number) => (answers > 1 ? ` ${formatNumber(count)}` : '');
+  const isOne = answers <= 1;
   return [
-    isFlat ? 'no spread' : '',
-    missing ? `without a reward${of(missing)}` : '',
-    cut ? `cut off${of(cut)}` : ''
+    isFlat ? trans.__('no spread') : '',
+    missing ? (isOne ? trans.__('without a reward') : trans.__('without a reward %1', formatNumber(missing))) : '',
+    cut ? (isOne ? trans.__('cut off') : trans.__('cut off %1', formatNumber(cut))) : ''
   ].filter(Boolean);
 }
 
