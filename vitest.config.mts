@@ -5,6 +5,8 @@ export default defineConfig({
     environment: 'jsdom',
     include: ['tests/widget/**/*.test.{ts,tsx}'],
     setupFiles: ['tests/widget/setup.ts'],
-    env: { TZ: 'UTC' }
+    env: { TZ: 'UTC' },
+    // A machine with other work is slower, not wrong.
+    testTimeout: 30_000
   }
 });
