@@ -13,6 +13,7 @@ import {
   type SpecData
 } from './customize';
 import { count, techniqueName } from './datasets';
+import { FilterField } from './FilterField';
 import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { useShell } from './shell';
@@ -49,21 +50,11 @@ export function Group({ group: { name }, said, hasFault, search, onSearch, child
         {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
       </summary>
       {search !== null && (
-        <input
-          type="search"
-          className="tunelab-filter"
+        <FilterField
+          label={trans.__('Find a setting')}
           placeholder={trans.__('Find a setting')}
-          aria-label={trans.__('Find a setting')}
-          value={search}
-          onChange={event => {
-            onSearch(event.target.value);
-          }}
-          onKeyDown={event => {
-            // Not the form's Submit.
-            if (event.key === 'Enter') {
-              event.preventDefault();
-            }
-          }}
+          text={search}
+          onText={onSearch}
         />
       )}
       <div className="tunelab-form-fields">{children}</div>
