@@ -1,5 +1,14 @@
 /** The form of a customization, made from the spec's JSON schema; the kernel says what is wrong and what it takes. */
-import { schemaAt, withValue, written, type CustomizeTraits, type FieldSchema, type SpecData } from './customize';
+import {
+  schemaAt,
+  valueAt,
+  withValue,
+  written,
+  type CustomizeTraits,
+  type FieldSchema,
+  type ModelChoice,
+  type SpecData
+} from './customize';
 import { CustomizeFoot } from './CustomizeFoot';
 import { techniqueName } from './datasets';
 import { Choices, datasetSuggestions, FormField, modelSuggestion, WithFiles } from './FormParts';
@@ -9,6 +18,9 @@ import { RewardFields } from './RewardFields';
 import { SpecForm } from './SpecForm';
 import { nameOf } from './SpecField';
 import { useSpecForm, type FormProps } from './useSpecForm';
+
+/** How an adapter is carried on: of a custom model or a checkpoint alone. */
+const CARRY = 'adapter.carry';
 
 /** The form. */
 export function CustomizeForm(props: FormProps<CustomizeTraits>) {
@@ -21,7 +33,7 @@ export function CustomizeForm(props: FormProps<CustomizeTraits>) {
   const datasets = datasetSuggestions(form.datasets, written(data.technique));
   const draw = (path: string) => {
     const told = schemaAt(schema, path);
-    if (!told) {
+    if (!told || (path === CARRY && valueAt(data, path) === undefined && !isCustom(data, form.models))) {
       return null;
     }
     const set = form.set.bind(null, path);
@@ -99,4 +111,10 @@ function settled(next: SpecData, path: string): SpecData {
 /** What each technique is for: the description of the spec's field. */
 function helpOf(schema: FieldSchema): ReadonlyMap<string, string> {
   return new Map((schema.description ?? '').split('; ').map(each => each.split(/: (.*)/s, 2) as [string, string]));
+}
+
+/** Whether it goes on from a custom model, `NAME` or `NAME@VERSION`, or a checkpoint, `…:step-N`. */
+function isCustom(data: SpecData, models: readonly ModelChoice[]): boolean {
+  const label = written(data.model).replace(/:step-\d+$/, '');
+  return models.some(({ name, kind }) => kind === 'custom' && (name === label || name.startsWith(`${label}@`)));
 }
