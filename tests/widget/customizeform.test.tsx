@@ -284,6 +284,25 @@ describe('the form', () => {
     expect(view.sent[0]).toEqual({ type: 'change', data: { technique: 'sft', name: 'mine' }, turn: 1 });
   });
 
+  test.each<[string, SpecData, boolean]>([
+    ['no model', {}, false],
+    ['a base model', { model: 'smollm2-135m' }, false],
+    ['a base model whose name begins like a custom one', { model: 'chat' }, false],
+    ['a custom model', { model: 'chatty' }, true],
+    ['a version', { model: 'chatty@1' }, true],
+    ['a checkpoint', { model: 'chatty@1:step-20' }, true],
+    ['a base model, where it is said', { model: 'smollm2-135m', adapter: { carry: 'merge' } }, true]
+  ])('of %s asks how the adapter is carried on only where there is one', (_, said, asks) => {
+    const adapter: FieldSchema = { properties: { r: { type: 'integer' }, carry: { enum: ['further', 'merge'] } } };
+    open({
+      data: { technique: 'sft', ...said },
+      schema: { ...SCHEMA, properties: { ...SCHEMA.properties, adapter } },
+      ui: [...TRAITS.ui, { name: 'adapter', fields: ['adapter.r', 'adapter.carry'] }]
+    });
+    expect(field('R')).toBeTruthy();
+    expect(screen.queryByLabelText('Carry') !== null).toBe(asks);
+  });
+
   test('drops the reward of another technique', () => {
     const { view } = open({ data: { technique: 'rlvr', reward: { preset: 'number' } } });
     fireEvent.click(screen.getByRole('radio', { name: /SFT/ }));

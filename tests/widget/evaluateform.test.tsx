@@ -168,6 +168,13 @@ describe('models', () => {
     expect(said(view)).toEqual({ method: 'judge' });
   });
 
+  test('each has a group, and its input a name of its own', () => {
+    open({ data: { method: 'judge', models: ['smollm2-135m', 'chatty@1'] } });
+    const group = within(screen.getByRole('group', { name: 'Baseline' }));
+    expect(group.getByRole('combobox', { name: 'Baseline: name or path' })).toBe(field('Baseline'));
+    expect(screen.queryByRole('combobox', { name: 'Model 2' })).toBeNull();
+  });
+
   test('one behind an endpoint has the endpoint’s fields, and its faults stand there', () => {
     const { view } = open({ data: { method: 'judge', models: ['chatty@1'] } });
     press('A model behind an endpoint');

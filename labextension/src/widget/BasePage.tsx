@@ -5,7 +5,7 @@ import { formatBytes, formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { LineageSection } from './LineageView';
 import { useTrait, type Model } from './model';
-import { FactList, MadeList, Section } from './ModelParts';
+import { Columns, FactList, HeadRow, MadeList, Reading, Section } from './ModelParts';
 import { bytes, factsOf, whereText, type BasePageData, type Need } from './models';
 import { useNavigation } from './route';
 import { useOpened } from './useOpened';
@@ -20,9 +20,7 @@ export function BasePage({ model }: { readonly model: string }) {
   return opened.model ? (
     <Opened model={opened.model} />
   ) : (
-    <p className="tunelab-empty" role="status">
-      {opened.refused || trans.__('Reading the model…')}
-    </p>
+    <Reading what={trans.__('Reading the model…')} refused={opened.refused} />
   );
 }
 
@@ -38,34 +36,28 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
         aria-label={trans.__('Base model %1', name)}
         data-tone={page.here ? 'good' : 'calm'}
       >
-        <header className="tunelab-head">
-          <div className="tunelab-title">
-            <h3 className="tunelab-name">{name}</h3>
-            <span className="tunelab-subject tunelab-model-subject">{factsOf(page).join(' · ')}</span>
-          </div>
-          <div className="tunelab-actions">
-            <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
-            <span className="tunelab-steering">
-              <button
-                type="button"
-                onClick={() => {
-                  navigation?.go({ page: 'evaluate', from: { spec: { models: [page.name] } } });
-                }}
-              >
-                {trans.__('Evaluate…')}
-              </button>
-              <button
-                type="button"
-                className="tunelab-primary"
-                onClick={() => {
-                  navigation?.go({ page: 'customize', from: { spec: { model: page.name } } });
-                }}
-              >
-                {trans.__('Customize…')}
-              </button>
-            </span>
-          </div>
-        </header>
+        <HeadRow name={name} subject={factsOf(page).join(' · ')}>
+          <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
+          <span className="tunelab-steering">
+            <button
+              type="button"
+              onClick={() => {
+                navigation?.go({ page: 'evaluate', from: { spec: { models: [page.name] } } });
+              }}
+            >
+              {trans.__('Evaluate…')}
+            </button>
+            <button
+              type="button"
+              className="tunelab-primary"
+              onClick={() => {
+                navigation?.go({ page: 'customize', from: { spec: { model: page.name } } });
+              }}
+            >
+              {trans.__('Customize…')}
+            </button>
+          </span>
+        </HeadRow>
         {page.gated && !page.here && (
           <p className="tunelab-block tunelab-model-gated" data-tone="warn">
             {trans.__(
@@ -122,19 +114,7 @@ function Estimates({ page }: { readonly page: BasePageData }) {
         className="tunelab-model-table tunelab-model-settings"
         aria-label={trans.__('Memory by technique')}
       >
-        <thead role="rowgroup">
-          <tr role="row">
-            <th role="columnheader" scope="col">
-              {trans.__('Technique')}
-            </th>
-            <th role="columnheader" scope="col">
-              {trans.__('LoRA')}
-            </th>
-            <th role="columnheader" scope="col">
-              {trans.__('Full')}
-            </th>
-          </tr>
-        </thead>
+        <Columns names={[trans.__('Technique'), trans.__('LoRA'), trans.__('Full')]} />
         <tbody role="rowgroup">
           {page.estimates.map(({ technique, lora, full, batch_rows, max_length }) => (
             <tr

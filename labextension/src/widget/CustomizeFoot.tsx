@@ -1,5 +1,5 @@
-/** The foot of the customize form: what the job takes; and what a check measured. */
-import type { CustomizeTraits, Estimate, PlanFacts } from './customize';
+/** The foot of the customize form: what the job takes. */
+import type { CustomizeTraits, Estimate } from './customize';
 import { formatBytes, formatDuration, formatNumber, plainText } from './format';
 import { FormFoot } from './FormFoot';
 import { trans } from './i18n';
@@ -60,38 +60,4 @@ function basisOf({ train_rows, eval_rows, evaluations, time_from, memory_bytes }
   ]
     .filter(Boolean)
     .join('; ');
-}
-
-/** What a check measured. */
-export function PlanReport({ plan }: { readonly plan: PlanFacts }) {
-  return (
-    <section className="tunelab-form-group" aria-label={trans.__('Plan')}>
-      <h4>{trans.__('Plan: nothing was started')}</h4>
-      <FactList facts={plan.facts} />
-      {plan.report && (
-        <>
-          <h4>{trans.__('What the reward makes of sampled answers')}</h4>
-          <FactList facts={plan.report} />
-        </>
-      )}
-      {plan.warnings.map(text => (
-        <p key={text} className="tunelab-block" data-tone="warn">
-          {plainText(text)}
-        </p>
-      ))}
-    </section>
-  );
-}
-
-function FactList({ facts }: { readonly facts: PlanFacts['facts'] }) {
-  return (
-    <dl className="tunelab-plan">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{plainText(name)}</dt>
-          <dd>{plainText(value)}</dd>
-        </div>
-      ))}
-    </dl>
-  );
 }

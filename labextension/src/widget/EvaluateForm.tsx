@@ -1,92 +1,67 @@
 /** The form of an evaluation, made from the spec's JSON schema; the kernel says what is wrong and how much there is to do. */
-import { useRef, useState } from 'react';
-
-import { schemaAt, valueAt, withValue, written, type Json, type SpecData } from './customize';
-import { PlanReport } from './CustomizeFoot';
+import { schemaAt, valueAt, withValue, type SpecData } from './customize';
 import type { EvaluateEstimate, EvaluateTraits } from './evaluateform';
 import { methodName } from './evaluations';
 import { FormFoot } from './FormFoot';
-import { datasetSuggestions, Group, modelSuggestion, Others } from './FormParts';
+import { Choices, datasetSuggestions, FormField, modelSuggestion, WithFiles } from './FormParts';
 import { capitalise, formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { MetricsField } from './MetricsField';
-import { useTrait, type Model } from './model';
+import { useTrait } from './model';
 import { ModelsField } from './ModelsField';
 import { RewardFields } from './RewardFields';
-import { useShell } from './shell';
-import { SpecField } from './SpecField';
-import { useAsked } from './useAsked';
-
-interface EvaluateFormProps {
-  readonly model: Model<EvaluateTraits>;
-  readonly data: SpecData;
-  /** Whether the data are a draft that the kernel may not know. */
-  readonly isKept: boolean;
-  readonly onData: (data: SpecData) => void;
-}
+import { SpecForm } from './SpecForm';
+import { useSpecForm, type FormProps } from './useSpecForm';
 
 /** What only one method takes. */
 const OF_METHODS = ['judge', 'scorer', 'benchmark'];
+const REQUIRED = new Set(['judge.model', 'benchmark.tasks']);
 
 /** The form. */
-export function EvaluateForm({ model, data, isKept, onData }: EvaluateFormProps) {
-  const schema = useTrait(model, 'schema');
-  const groups = useTrait(model, 'ui');
-  const faults = useTrait(model, 'faults');
-  const models = useTrait(model, 'models');
-  const datasets = useTrait(model, 'datasets');
+export function EvaluateForm(props: FormProps<EvaluateTraits>) {
+  const { model, data } = props;
+  const endpoint = useTrait(model, 'schema').properties?.models?.['x-endpoint'];
   const metrics = useTrait(model, 'metrics');
   const estimate = useTrait(model, 'estimate');
-  const plan = useTrait(model, 'plan');
-  const shell = useShell();
-  const form = useRef<HTMLFormElement>(null);
-  const [hasTried, setHasTried] = useState(false);
-  const asked = useAsked(model, data, isKept);
-
-  const set = (path: string, value: Json | undefined) => {
-    let next = withValue(data, path, value);
-    if (path === 'method') {
-      OF_METHODS.filter(method => method !== value).forEach(method => {
-        next = withValue(next, method, undefined);
-      });
-    }
-    onData(next);
-    asked.change(next);
-  };
-  const faultAt = (path: string) =>
-    faults.find(fault => fault.path === path && (hasTried || valueAt(data, path) !== undefined))?.message;
-  const modelNames = models.map(modelSuggestion);
-  const paths = groups.flatMap(({ fields }) => fields);
+  const form = useSpecForm(props, settled);
+  const { faultAt } = form;
+  const models = form.models.map(modelSuggestion);
   const draw = (path: string) => {
-    const told = schemaAt(schema, path);
+    const told = schemaAt(form.schema, path);
     if (!told) {
       return null;
     }
+    const set = form.set.bind(null, path);
     switch (path) {
       case 'models':
         return (
           <ModelsField
             key={path}
             description={capitalise(plainText(told.description ?? ''))}
-            endpoint={schema.properties?.models?.['x-endpoint'] ?? {}}
+            endpoint={endpoint ?? {}}
             value={data.models}
-            suggestions={modelNames}
+            suggestions={models}
             faultAt={faultAt}
-            onValue={set.bind(null, path)}
-            onLook={asked.look}
+            onValue={set}
+            onLook={form.look}
           />
         );
       case 'method':
-        return <Method key={path} methods={told.enum ?? []} value={data.method} onValue={set.bind(null, path)} />;
+        return (
+          <Choices
+            key={path}
+            path={path}
+            label={trans.__('Method')}
+            choices={told.enum ?? []}
+            value={data.method}
+            nameOf={method => capitalise(methodName(method))}
+            helpOf={helpOf}
+            onValue={set}
+          />
+        );
       case 'judge.metrics':
         return (
-          <MetricsField
-            key={path}
-            metrics={metrics}
-            value={valueAt(data, path)}
-            fault={faultAt(path)}
-            onValue={set.bind(null, path)}
-          />
+          <MetricsField key={path} metrics={metrics} value={valueAt(data, path)} fault={faultAt(path)} onValue={set} />
         );
       case 'scorer':
         return told['x-kinds'] ? (
@@ -98,143 +73,63 @@ export function EvaluateForm({ model, data, isKept, onData }: EvaluateFormProps)
             models={[]}
             prompts={[]}
             faultAt={faultAt}
-            onValue={set.bind(null, path)}
+            onValue={set}
           />
         ) : null;
-    }
-    const isRows = path === 'dataset';
-    const field = (
-      <SpecField
-        key={path}
-        path={path}
-        schema={told}
-        value={valueAt(data, path)}
-        fault={faultAt(path)}
-        isRequired={isRows || path === 'judge.model' || path === 'benchmark.tasks'}
-        {...(path === 'judge.model' ? { suggestions: modelNames, onLook: asked.look } : {})}
-        {...(isRows ? { suggestions: datasetSuggestions(datasets, 'evaluation'), onLook: asked.look } : {})}
-        onValue={set.bind(null, path)}
-      />
-    );
-    if (!isRows || !shell) {
-      return field;
+      case 'dataset':
+        return (
+          <WithFiles key={path} onFile={set}>
+            <FormField
+              form={form}
+              path={path}
+              schema={told}
+              isRequired
+              suggestions={datasetSuggestions(form.datasets, 'evaluation')}
+            />
+          </WithFiles>
+        );
     }
     return (
-      <div key={path} className="tunelab-setting-more">
-        {field}
-        <span>
-          <button
-            type="button"
-            className="tunelab-plain"
-            onClick={() => {
-              void shell.chooseFile().then(chosen => {
-                if (chosen !== null) {
-                  set(path, chosen);
-                }
-              });
-            }}
-          >
-            {trans.__('Choose a file…')}
-          </button>
-          <button
-            type="button"
-            className="tunelab-plain"
-            onClick={() => {
-              shell.createDataset();
-            }}
-          >
-            {trans.__('Create a dataset…')}
-          </button>
-        </span>
-      </div>
+      <FormField
+        key={path}
+        form={form}
+        path={path}
+        schema={told}
+        isRequired={REQUIRED.has(path)}
+        suggestions={path === 'judge.model' ? models : undefined}
+      />
     );
   };
-  const tryTo = (verb: 'check' | 'submit') => {
-    setHasTried(true);
-    const first = faults[0];
-    if (first) {
-      const fields = [...(form.current?.querySelectorAll<HTMLElement>('[data-path]') ?? [])];
-      const at = fields.find(each => each.dataset.path === first.path);
-      at?.closest('details')?.setAttribute('open', '');
-      at?.focus();
-    } else {
-      model.send({ type: verb, data });
-    }
-  };
   return (
-    <form
-      className="tunelab-customize"
-      ref={form}
-      role="form"
-      aria-label={trans.__('Evaluate')}
-      onSubmit={event => {
-        event.preventDefault();
-        tryTo('submit');
-      }}
-    >
-      {groups.map(group => (
-        <Group
-          key={group.name}
-          group={group}
-          said={group.fields.filter(path => valueAt(data, path) !== undefined).length}
-          hasFault={hasTried && group.fields.some(path => faultAt(path) !== undefined)}
-          search={null}
-          onSearch={() => undefined}
-        >
-          {group.fields.map(draw)}
-        </Group>
-      ))}
-      {hasTried && (
-        <Others
-          faults={faults.filter(({ path }) => !isShown(path, paths))}
-          data={data}
-          onRemove={path => {
-            set(path, undefined);
+    <SpecForm
+      name={trans.__('Evaluate')}
+      form={form}
+      draw={draw}
+      foot={
+        <FormFoot
+          model={model}
+          isWaiting={form.isWaiting}
+          takes={estimateText(estimate)}
+          checks={trans.__('Checking: models, metrics and every row…')}
+          checkHint={trans.__('Looks at models, metrics and every row, starts nothing')}
+          submit={trans.__('Evaluate')}
+          onCheck={() => {
+            form.tryTo('check');
           }}
         />
-      )}
-      {plan && <PlanReport plan={plan} />}
-      <FormFoot
-        model={model}
-        isWaiting={asked.isWaiting}
-        takes={estimateText(estimate)}
-        checks={trans.__('Checking: models, metrics and every row…')}
-        checkHint={trans.__('Looks at models, metrics and every row, starts nothing')}
-        submit={trans.__('Evaluate')}
-        onCheck={() => {
-          tryTo('check');
-        }}
-      />
-    </form>
+      }
+    />
   );
 }
 
-interface MethodProps {
-  readonly methods: readonly Json[];
-  readonly value: Json | undefined;
-  readonly onValue: (value: Json) => void;
-}
-
-/** The methods side by side. */
-function Method({ methods, value, onValue }: MethodProps) {
-  return (
-    <fieldset className="tunelab-techniques" data-path="method" tabIndex={-1}>
-      <legend className="tunelab-label">{trans.__('Method')}</legend>
-      {methods.map(each => (
-        <label key={written(each)} data-chosen={each === value}>
-          <input
-            type="radio"
-            name="method"
-            checked={each === value}
-            onChange={() => {
-              onValue(each);
-            }}
-          />
-          <b>{capitalise(methodName(written(each)))}</b> <span className="tunelab-help">{helpOf(written(each))}</span>
-        </label>
-      ))}
-    </fieldset>
-  );
+/** Another method takes what only the former one took with it. */
+function settled(next: SpecData, path: string): SpecData {
+  return path === 'method'
+    ? OF_METHODS.filter(method => method !== next.method).reduce(
+        (left, method) => withValue(left, method, undefined),
+        next
+      )
+    : next;
 }
 
 function helpOf(method: string): string {
@@ -245,11 +140,6 @@ function helpOf(method: string): string {
     meta: trans.__('the judge itself is held against ratings of people')
   };
   return told[method] ?? '';
-}
-
-function isShown(path: string, paths: readonly string[]): boolean {
-  const [first = ''] = path.split('.');
-  return paths.includes(path) || ((first === 'models' || first === 'scorer') && paths.includes(first));
 }
 
 /** `40 answers, 80 ratings`, as far as it is known. */

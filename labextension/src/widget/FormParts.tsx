@@ -1,16 +1,24 @@
-/** Parts that the forms share: groups of fields, faults that have no field, what can be chosen. */
+/** Parts that the forms share: groups of fields, kinds of field, faults that have no field, what can be chosen. */
+import type { ReactNode } from 'react';
+
 import {
   valueAt,
+  written,
   type DatasetChoice,
+  type FieldSchema,
   type FormFault,
   type FormGroup,
+  type Json,
   type ModelChoice,
   type SpecData
 } from './customize';
 import { count, techniqueName } from './datasets';
+import { FilterField } from './FilterField';
 import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
-import type { Suggestion } from './SpecField';
+import { useShell } from './shell';
+import { SpecField, type Suggestion } from './SpecField';
+import type { SpecFormState } from './useSpecForm';
 
 /** Groups that are not folded. */
 const OPEN = new Set(['main', 'reward', 'settings', 'judge', 'scorer', 'benchmark']);
@@ -23,7 +31,7 @@ interface GroupProps {
   /** What is searched for, where one can. */
   readonly search: string | null;
   readonly onSearch: (text: string) => void;
-  readonly children: React.ReactNode;
+  readonly children: ReactNode;
 }
 
 /** Fields that belong together; what is seldom needed is folded. */
@@ -42,21 +50,11 @@ export function Group({ group: { name }, said, hasFault, search, onSearch, child
         {groupName(name)} {said > 0 && <span className="tunelab-subject">{trans._n('%1 set', '%1 set', said)}</span>}
       </summary>
       {search !== null && (
-        <input
-          type="search"
-          className="tunelab-filter"
+        <FilterField
+          label={trans.__('Find a setting')}
           placeholder={trans.__('Find a setting')}
-          aria-label={trans.__('Find a setting')}
-          value={search}
-          onChange={event => {
-            onSearch(event.target.value);
-          }}
-          onKeyDown={event => {
-            // Not the form's Submit.
-            if (event.key === 'Enter') {
-              event.preventDefault();
-            }
-          }}
+          text={search}
+          onText={onSearch}
         />
       )}
       <div className="tunelab-form-fields">{children}</div>
@@ -79,6 +77,106 @@ function groupName(name: string): string {
     answers: trans.__('How answers are made')
   };
   return names[name] ?? name;
+}
+
+interface FormFieldProps {
+  readonly form: SpecFormState;
+  readonly path: string;
+  readonly schema: FieldSchema;
+  readonly isRequired: boolean;
+  readonly takesFocus?: boolean;
+  /** What there is to choose from, which the kernel is asked for again as the field gets the focus. */
+  readonly suggestions?: readonly Suggestion[] | undefined;
+}
+
+/** A field of a form, at its path. */
+export function FormField({ form, path, suggestions, ...shown }: FormFieldProps) {
+  return (
+    <SpecField
+      {...shown}
+      path={path}
+      value={valueAt(form.data, path)}
+      fault={form.faultAt(path)}
+      {...(suggestions ? { suggestions, onLook: form.look } : {})}
+      onValue={value => {
+        form.set(path, value);
+      }}
+    />
+  );
+}
+
+interface WithFilesProps {
+  readonly onFile: (path: string) => void;
+  readonly children: ReactNode;
+}
+
+/** A field for rows; where the host can, a file is chosen or a dataset created there. */
+export function WithFiles({ onFile, children }: WithFilesProps) {
+  const shell = useShell();
+  if (!shell) {
+    return children;
+  }
+  return (
+    <div className="tunelab-setting-more">
+      {children}
+      <span>
+        <button
+          type="button"
+          className="tunelab-plain"
+          onClick={() => {
+            void shell.chooseFile().then(chosen => {
+              if (chosen !== null) {
+                onFile(chosen);
+              }
+            });
+          }}
+        >
+          {trans.__('Choose a file…')}
+        </button>
+        <button
+          type="button"
+          className="tunelab-plain"
+          onClick={() => {
+            shell.createDataset();
+          }}
+        >
+          {trans.__('Create a dataset…')}
+        </button>
+      </span>
+    </div>
+  );
+}
+
+interface ChoicesProps {
+  readonly path: string;
+  readonly label: ReactNode;
+  readonly choices: readonly Json[];
+  readonly value: Json | undefined;
+  readonly nameOf: (choice: string) => string;
+  readonly helpOf: (choice: string) => string;
+  readonly onValue: (value: Json) => void;
+}
+
+/** A few choices side by side, each with what it is for. */
+export function Choices({ path, label, choices, value, nameOf, helpOf, onValue }: ChoicesProps) {
+  return (
+    <fieldset className="tunelab-techniques" data-path={path} tabIndex={-1}>
+      <legend className="tunelab-label">{label}</legend>
+      {choices.map(each => (
+        <label key={written(each)} data-chosen={each === value}>
+          <input
+            type="radio"
+            name={path}
+            checked={each === value}
+            onChange={() => {
+              onValue(each);
+            }}
+          />
+          <b>{nameOf(written(each))}</b> <span className="tunelab-help">{helpOf(written(each))}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
 }
 
 interface OthersProps {

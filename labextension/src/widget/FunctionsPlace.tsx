@@ -5,10 +5,11 @@ import { CopyButton } from './Actions';
 import { formatDate } from './datasets';
 import { EvaluatorRow, Source, UsedInJobs } from './EvaluatorParts';
 import { functionFacts, matches, type FunctionPage, type FunctionRow, type FunctionsTraits } from './evaluators';
+import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type Message, type Model } from './model';
-import { FactList, Section } from './ModelParts';
+import { FactList, HeadRow, Reading, Section, VersionChoice } from './ModelParts';
 import { useKept, useNavigation } from './route';
 import { useOpened } from './useOpened';
 
@@ -23,11 +24,7 @@ export function FunctionsPlace({ open, back }: PlaceProps) {
   const navigation = useNavigation();
   const opened = useOpened<FunctionsTraits>({ view: 'functions' }, 'functions');
   if (!opened.model) {
-    return (
-      <p className="tunelab-empty" role="status">
-        {opened.refused || trans.__('Reading the functions…')}
-      </p>
-    );
+    return <Reading what={trans.__('Reading the functions…')} refused={opened.refused} />;
   }
   if (open === null) {
     return <List model={opened.model} />;
@@ -56,15 +53,11 @@ function List({ model }: { readonly model: Model<FunctionsTraits> }) {
   const own = found.filter(row => row.kind === 'function');
   return (
     <div className="tunelab tunelab-list tunelab-models">
-      <input
-        type="search"
-        className="tunelab-filter"
-        aria-label={trans.__('Filter the functions')}
+      <FilterField
+        label={trans.__('Filter the functions')}
         placeholder={trans.__('Filter by name, rule, “preset”…')}
-        value={filter}
-        onChange={event => {
-          setFilter(event.target.value);
-        }}
+        text={filter}
+        onText={setFilter}
       />
       {rows.length > 0 && found.length === 0 && (
         <p className="tunelab-empty" role="status">
@@ -134,9 +127,7 @@ function Page({ model, name }: { readonly model: Model<FunctionsTraits>; readonl
   return page ? (
     <Card page={page} onDigest={setDigest} />
   ) : (
-    <p className="tunelab-empty" role="status">
-      {refused || trans.__('Reading the function…')}
-    </p>
+    <Reading what={trans.__('Reading the function…')} refused={refused} />
   );
 }
 
@@ -156,52 +147,39 @@ function Card({ page, onDigest }: CardProps) {
       role="region"
       aria-label={isPreset ? trans.__('Preset %1', name) : trans.__('Function %1', name)}
     >
-      <header className="tunelab-head">
-        <div className="tunelab-title">
-          <h3 className="tunelab-name">{name}</h3>
-          {page.versions.length > 1 && (
-            <label className="tunelab-choice">
-              {trans.__('Version')}{' '}
-              <select
-                value={page.shown ?? ''}
-                onChange={event => {
-                  onDigest(event.target.value);
-                }}
-              >
-                {page.versions.map(({ digest, version }, place) => (
-                  <option key={digest} value={digest}>
-                    {place === 0 ? trans.__('%1 (newest)', version) : version}
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
-        </div>
-        <div className="tunelab-actions">
-          <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
-          {page.source !== null && <CopyButton text={page.source} label={trans.__('Copy the code')} />}
-          <span className="tunelab-steering">
-            <button
-              type="button"
-              onClick={() => {
-                const spec = { method: 'scorer', scorer: [page.scorer] };
-                navigation?.go({ page: 'evaluate', from: { spec } });
-              }}
-            >
-              {trans.__('Use in evaluation…')}
-            </button>
-            <button
-              type="button"
-              className="tunelab-primary"
-              onClick={() => {
-                navigation?.go({ page: 'customize', from: { spec: { technique: 'rlvr', reward: page.reward } } });
-              }}
-            >
-              {trans.__('Use in customization…')}
-            </button>
-          </span>
-        </div>
-      </header>
+      <HeadRow
+        name={name}
+        choice={
+          <VersionChoice
+            versions={page.versions.map(({ digest, version }) => ({ value: digest, version }))}
+            value={page.shown ?? ''}
+            onValue={onDigest}
+          />
+        }
+      >
+        <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
+        {page.source !== null && <CopyButton text={page.source} label={trans.__('Copy the code')} />}
+        <span className="tunelab-steering">
+          <button
+            type="button"
+            onClick={() => {
+              const spec = { method: 'scorer', scorer: [page.scorer] };
+              navigation?.go({ page: 'evaluate', from: { spec } });
+            }}
+          >
+            {trans.__('Use in evaluation…')}
+          </button>
+          <button
+            type="button"
+            className="tunelab-primary"
+            onClick={() => {
+              navigation?.go({ page: 'customize', from: { spec: { technique: 'rlvr', reward: page.reward } } });
+            }}
+          >
+            {trans.__('Use in customization…')}
+          </button>
+        </span>
+      </HeadRow>
       <FactList
         facts={[
           [trans.__('From'), isPreset ? trans.__('Preset') : trans.__('Yours')],

@@ -10,7 +10,18 @@ import { trans } from './i18n';
 import { LogTail } from './JobView';
 import { LineageSection } from './LineageView';
 import { useTrait, type JobTraits, type Model } from './model';
-import { Evaluations, FactList, MadeList, PageLink, Section, Settings } from './ModelParts';
+import {
+  byNumber,
+  Evaluations,
+  FactList,
+  HeadRow,
+  MadeList,
+  PageLink,
+  Reading,
+  Section,
+  Settings,
+  VersionChoice
+} from './ModelParts';
 import type { ModelPageData } from './models';
 import { useNavigation } from './route';
 import { useShell, type Shell } from './shell';
@@ -29,9 +40,7 @@ export function ModelPage({ model }: { readonly model: string }) {
   return opened.model ? (
     <Opened model={opened.model} />
   ) : (
-    <p className="tunelab-empty" role="status">
-      {opened.refused || trans.__('Reading the model…')}
-    </p>
+    <Reading what={trans.__('Reading the model…')} refused={opened.refused} />
   );
 }
 
@@ -52,16 +61,13 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
         role="region"
         aria-label={trans.__('Model %1', plainText(page.model))}
       >
-        <header className="tunelab-head">
-          <div className="tunelab-title">
-            <h3 className="tunelab-name">{plainText(page.model)}</h3>
-            <Versions page={page} />
-            <span className="tunelab-subject tunelab-model-subject">
-              {[techniqueName(page.technique), page.base_name, page.adapter].map(plainText).join(' · ')}
-            </span>
-          </div>
+        <HeadRow
+          name={plainText(page.model)}
+          choice={<Versions page={page} />}
+          subject={[techniqueName(page.technique), page.base_name, page.adapter].map(plainText).join(' · ')}
+        >
           <Actions page={page} onNotice={setNotice} />
-        </header>
+        </HeadRow>
         {notice && (
           <NoticeBlock
             notice={notice}
@@ -103,27 +109,16 @@ function Opened({ model }: { readonly model: Model<Traits> }) {
 
 function Versions({ page }: { readonly page: ModelPageData }) {
   const navigation = useNavigation();
-  if (page.versions.length < 2) {
-    return null;
-  }
   return (
-    <label className="tunelab-choice">
-      {trans.__('Version')}{' '}
-      <select
-        value={page.version}
-        onChange={event => {
-          // In this page's place, so that the way back is not through every version.
-          navigation?.back();
-          navigation?.go({ page: 'model', model: `${page.name}@${event.target.value}` });
-        }}
-      >
-        {page.versions.map((each, place) => (
-          <option key={each} value={each}>
-            {place === 0 ? trans.__('%1 (newest)', each) : each}
-          </option>
-        ))}
-      </select>
-    </label>
+    <VersionChoice
+      versions={byNumber(page.versions)}
+      value={String(page.version)}
+      onValue={version => {
+        // In this page's place, so that the way back is not through every version.
+        navigation?.back();
+        navigation?.go({ page: 'model', model: `${page.name}@${version}` });
+      }}
+    />
   );
 }
 
@@ -143,7 +138,7 @@ function Actions({ page, onNotice }: ActionsProps) {
     }
   };
   return (
-    <div className="tunelab-actions">
+    <>
       <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
       <button type="button" disabled={!shell} onClick={() => void openMLflow()}>
         {trans.__('Open in MLflow')}
@@ -180,7 +175,7 @@ function Actions({ page, onNotice }: ActionsProps) {
           {trans.__('Continue…')}
         </button>
       </span>
-    </div>
+    </>
   );
 }
 

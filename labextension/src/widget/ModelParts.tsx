@@ -1,4 +1,4 @@
-/** What the pages of models share: facts, links, folded settings, evaluations, and what was made from a model. */
+/** What the pages of models share: heads, facts, links, folded settings, evaluations, and what was made from a model. */
 import type { ReactNode } from 'react';
 
 import { formatDate, formatDay } from './datasets';
@@ -6,6 +6,75 @@ import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { madeText, percent, signed, valueText, type Judged, type JudgedRow, type Made, type Setting } from './models';
 import { useNavigation, type Route } from './route';
+
+/** What stands in a page's place until the kernel has answered: what is read, or why it cannot be. */
+export function Reading({ what, refused }: { readonly what: string; readonly refused: string }) {
+  return (
+    <p className="tunelab-empty" role="status">
+      {refused || what}
+    </p>
+  );
+}
+
+interface HeadRowProps {
+  readonly name: string;
+  /** What can be chosen beside the name. */
+  readonly choice?: ReactNode;
+  /** What it is, in short. */
+  readonly subject?: string;
+  /** What can be done with it. */
+  readonly children: ReactNode;
+}
+
+/** The head of a page. */
+export function HeadRow({ name, choice, subject, children }: HeadRowProps) {
+  return (
+    <header className="tunelab-head">
+      <div className="tunelab-title">
+        <h3 className="tunelab-name">{name}</h3>
+        {choice}
+        {subject !== undefined && <span className="tunelab-subject tunelab-model-subject">{subject}</span>}
+      </div>
+      <div className="tunelab-actions">{children}</div>
+    </header>
+  );
+}
+
+interface VersionChoiceProps {
+  /** The newest first; `value` is what a version is chosen by. */
+  readonly versions: readonly { readonly value: string; readonly version: number }[];
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+}
+
+/** The versions to choose from; nothing where there is one. */
+export function VersionChoice({ versions, value, onValue }: VersionChoiceProps) {
+  if (versions.length < 2) {
+    return null;
+  }
+  return (
+    <label className="tunelab-choice">
+      {trans.__('Version')}{' '}
+      <select
+        value={value}
+        onChange={event => {
+          onValue(event.target.value);
+        }}
+      >
+        {versions.map(({ value: each, version }, place) => (
+          <option key={each} value={each}>
+            {place === 0 ? trans.__('%1 (newest)', version) : version}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** Versions that are chosen by their numbers. */
+export function byNumber(versions: readonly number[]): VersionChoiceProps['versions'] {
+  return versions.map(version => ({ value: String(version), version }));
+}
 
 /** A part of a page with its name. */
 export function Section({ name, children }: { readonly name: string; readonly children: ReactNode }) {
@@ -53,6 +122,21 @@ export function PageLink({ route, children }: { readonly route: Route; readonly 
 
 // Tables name their roles, since in a narrow panel their rows are laid out as grids, which would take the roles away.
 
+/** The names of a table's columns. */
+export function Columns({ names }: { readonly names: readonly string[] }) {
+  return (
+    <thead role="rowgroup">
+      <tr role="row">
+        {names.map(name => (
+          <th key={name} role="columnheader" scope="col">
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}
+
 /** The resolved spec, folded: what was given, and where each default is from. */
 export function Settings({ settings }: { readonly settings: readonly Setting[] }) {
   return (
@@ -60,19 +144,7 @@ export function Settings({ settings }: { readonly settings: readonly Setting[] }
       <summary>{trans.__('Settings')}</summary>
       <div className="tunelab-model-scroll" tabIndex={0} role="group" aria-label={trans.__('Settings')}>
         <table role="table" className="tunelab-model-table tunelab-model-settings" aria-label={trans.__('Settings')}>
-          <thead role="rowgroup">
-            <tr role="row">
-              <th role="columnheader" scope="col">
-                {trans.__('Setting')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('Value')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('From')}
-              </th>
-            </tr>
-          </thead>
+          <Columns names={[trans.__('Setting'), trans.__('Value'), trans.__('From')]} />
           <tbody role="rowgroup">
             {settings.map(({ key, value, given, source }) => (
               <tr role="row" key={key}>
@@ -128,25 +200,15 @@ function Evaluation({ one, model }: { readonly one: Judged; readonly model: stri
           className="tunelab-model-table tunelab-model-scores"
           aria-label={trans.__('Results of %1', one.job)}
         >
-          <thead role="rowgroup">
-            <tr role="row">
-              <th role="columnheader" scope="col">
-                {trans.__('Metric')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('Mean')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('Improved')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('Equal')}
-              </th>
-              <th role="columnheader" scope="col">
-                {trans.__('Degraded')}
-              </th>
-            </tr>
-          </thead>
+          <Columns
+            names={[
+              trans.__('Metric'),
+              trans.__('Mean'),
+              trans.__('Improved'),
+              trans.__('Equal'),
+              trans.__('Degraded')
+            ]}
+          />
           <tbody role="rowgroup">
             {one.rows.map(row => (
               <Score key={`${row.model} ${row.metric}`} row={row} model={model} />

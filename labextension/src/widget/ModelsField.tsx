@@ -55,6 +55,7 @@ export function ModelsField(props: ModelsFieldProps) {
               <SpecField
                 path={path}
                 label={name}
+                spoken={trans.__('%1: name or path', name)}
                 schema={NAME}
                 value={model === '' ? undefined : model}
                 fault={faultAt(path) ?? (place === 0 ? faultAt('models') : undefined)}

@@ -2,6 +2,7 @@
 import { Fragment } from 'react';
 
 import { formatDay, techniqueName } from './datasets';
+import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';
 import { LongList } from './LongList';
@@ -31,15 +32,11 @@ export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) 
   const isFiltered = search.trim() !== '';
   return (
     <div className="tunelab tunelab-list tunelab-models">
-      <input
-        type="search"
-        className="tunelab-filter"
-        aria-label={trans.__('Filter the models')}
+      <FilterField
+        label={trans.__('Filter the models')}
         placeholder={trans.__('Filter by name, base, licence…')}
-        value={search}
-        onChange={event => {
-          setSearch(event.target.value);
-        }}
+        text={search}
+        onText={setSearch}
       />
       <Filters shown={shown} onShown={setShown} />
       {!hasCustom && !isFiltered && (shown === 'all' || shown === 'custom') && (

@@ -14,10 +14,11 @@ import {
   type PromptRow,
   type PromptsTraits
 } from './evaluators';
+import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type Message, type Model } from './model';
-import { FactList, Section } from './ModelParts';
+import { byNumber, FactList, HeadRow, Reading, Section, VersionChoice } from './ModelParts';
 import { PromptForm } from './PromptForm';
 import { useKept, useNavigation } from './route';
 import { useOpened } from './useOpened';
@@ -34,9 +35,7 @@ export function PromptsPlace({ open, back }: PlaceProps) {
   return opened.model ? (
     <Opened model={opened.model} open={open} back={back} />
   ) : (
-    <p className="tunelab-empty" role="status">
-      {opened.refused || trans.__('Reading the reward prompts…')}
-    </p>
+    <Reading what={trans.__('Reading the reward prompts…')} refused={opened.refused} />
   );
 }
 
@@ -157,15 +156,11 @@ function List({ model, rows, onDraft }: ListProps) {
             {plainText(trouble)}
           </p>
         )}
-        <input
-          type="search"
-          className="tunelab-filter"
-          aria-label={trans.__('Filter the reward prompts')}
+        <FilterField
+          label={trans.__('Filter the reward prompts')}
           placeholder={trans.__('Filter by name, text, “yours”…')}
-          value={filter}
-          onChange={event => {
-            setFilter(event.target.value);
-          }}
+          text={filter}
+          onText={setFilter}
         />
         {rows.length > 0 && shown.length === 0 && (
           <p className="tunelab-empty" role="status">
@@ -225,11 +220,7 @@ function Page({ model, label, rows, onDraft }: PageProps) {
     };
   }, [model, label]);
   if (!page || !row) {
-    return (
-      <p className="tunelab-empty" role="status">
-        {refused || trans.__('Reading the reward prompt…')}
-      </p>
-    );
+    return <Reading what={trans.__('Reading the reward prompt…')} refused={refused} />;
   }
   const version = label === name ? row.version : Number(label.slice(name.length + 1));
   return (
@@ -238,54 +229,43 @@ function Page({ model, label, rows, onDraft }: PageProps) {
       role="region"
       aria-label={trans.__('Reward prompt %1', `${name}@${version}`)}
     >
-      <header className="tunelab-head">
-        <div className="tunelab-title">
-          <h3 className="tunelab-name">{`${name}@${version}`}</h3>
-          {row.versions.length > 1 && (
-            <label className="tunelab-choice">
-              {trans.__('Version')}{' '}
-              <select
-                value={version}
-                onChange={event => {
-                  // In this page's place, so that the way back is not through every version.
-                  navigation?.back();
-                  navigation?.go({ page: 'prompt', prompt: `${name}@${event.target.value}` });
-                }}
-              >
-                {row.versions.map((each, place) => (
-                  <option key={each} value={each}>
-                    {place === 0 ? trans.__('%1 (newest)', each) : each}
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
-        </div>
-        <div className="tunelab-actions">
-          <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
-          <CopyButton text={page.python} label={trans.__('Copy as Python')} />
-          <span className="tunelab-steering">
-            <button
-              type="button"
-              onClick={() => {
-                onDraft(promptDraft(page, row));
-              }}
-            >
-              {row.builtin ? trans.__('New prompt from it') : trans.__('New version')}
-            </button>
-            <button
-              type="button"
-              className="tunelab-primary"
-              onClick={() => {
-                const reward = { prompt: `${name}@${version}` };
-                navigation?.go({ page: 'customize', from: { spec: { technique: 'rlaif', reward } } });
-              }}
-            >
-              {trans.__('Use in customization…')}
-            </button>
-          </span>
-        </div>
-      </header>
+      <HeadRow
+        name={`${name}@${version}`}
+        choice={
+          <VersionChoice
+            versions={byNumber(row.versions)}
+            value={String(version)}
+            onValue={wanted => {
+              // In this page's place, so that the way back is not through every version.
+              navigation?.back();
+              navigation?.go({ page: 'prompt', prompt: `${name}@${wanted}` });
+            }}
+          />
+        }
+      >
+        <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
+        <CopyButton text={page.python} label={trans.__('Copy as Python')} />
+        <span className="tunelab-steering">
+          <button
+            type="button"
+            onClick={() => {
+              onDraft(promptDraft(page, row));
+            }}
+          >
+            {row.builtin ? trans.__('New prompt from it') : trans.__('New version')}
+          </button>
+          <button
+            type="button"
+            className="tunelab-primary"
+            onClick={() => {
+              const reward = { prompt: `${name}@${version}` };
+              navigation?.go({ page: 'customize', from: { spec: { technique: 'rlaif', reward } } });
+            }}
+          >
+            {trans.__('Use in customization…')}
+          </button>
+        </span>
+      </HeadRow>
       <FactList
         facts={[
           [trans.__('From'), row.builtin ? trans.__('Built in') : trans.__('Yours')],

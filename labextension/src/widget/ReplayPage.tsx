@@ -5,6 +5,7 @@ import { CopyButton } from './Actions';
 import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type Model } from './model';
+import { Columns } from './ModelParts';
 import type { ReplayDifference, ReplayTraits } from './replays';
 import { useNavigation } from './route';
 import { useOpened } from './useOpened';
@@ -129,15 +130,7 @@ function Differences({ rows }: { readonly rows: readonly ReplayDifference[] }) {
       <h4>{trans.__('What differs today')}</h4>
       <div className="tunelab-compare-scroll" tabIndex={0} role="group" aria-label={trans.__('Table of differences')}>
         <table role="table" aria-label={trans.__('What differs today')}>
-          <thead role="rowgroup">
-            <tr role="row">
-              {[trans.__('What'), trans.__('Then'), trans.__('Now')].map(name => (
-                <th key={name} role="columnheader" scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Columns names={[trans.__('What'), trans.__('Then'), trans.__('Now')]} />
           <tbody role="rowgroup">
             {rows.map(({ what, then, now }) => (
               <tr key={what} role="row">

@@ -24,6 +24,8 @@ interface SpecFieldProps {
   readonly placeholder?: string;
   /** What it is called, where its path does not say so. */
   readonly label?: string;
+  /** What it is called to a screen reader, where the label is the name of the group around it, too. */
+  readonly spoken?: string;
   readonly takesFocus?: boolean;
   readonly onValue: (value: Json | undefined) => void;
   /** Called as the field gets the focus. */
@@ -39,6 +41,7 @@ export function SpecField(props: SpecFieldProps) {
   const shown = {
     id,
     title: schema.source === undefined ? undefined : plainText(schema.source),
+    'aria-label': props.spoken,
     'aria-invalid': fault !== undefined || undefined,
     'aria-describedby': `${id}-help${fault === undefined ? '' : ` ${id}-fault`}`,
     'aria-required': isRequired || undefined,
