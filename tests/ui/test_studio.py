@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ class Mouse:
     def press(self, wanted: Locator) -> None:
         wanted.click(timeout=PATIENCE_MS)
 
+    def choose(self, chooser: Locator, file: str) -> None:
+        """Choose a file in JupyterLab's dialog for it."""
+        chooser.get_by_text(file, exact=True).click(timeout=PATIENCE_MS)
+        chooser.get_by_role("button", name="Select").click()
+
 
 class Keys(Mouse):
     """Does it by the keyboard alone: the focus goes there by Tab, and Enter or Space does it."""
@@ -55,6 +61,26 @@ class Keys(Mouse):
         role = wanted.evaluate("node => node.type === 'radio' || node.type === 'checkbox' ? 'Space' : 'Enter'")
         reach(self.page, wanted)
         self.page.keyboard.press(role)
+
+    def choose(self, chooser: Locator, file: str) -> None:
+        """The dialog begins at its button: the files are before it, and are gone through by arrows."""
+        chooser.get_by_text(file, exact=True).wait_for(timeout=PATIENCE_MS)
+        files = chooser.locator(".jp-DirListing-content")
+        press_until(self.page, "Shift+Tab", lambda: files.evaluate("list => list.contains(document.activeElement)"))
+        chosen = files.locator(f".jp-mod-selected[title^='Name: {file}']")
+        press_until(self.page, "ArrowDown", lambda: chosen.count() == 1)
+        button = chooser.get_by_role("button", name="Select")
+        press_until(self.page, "Tab", lambda: button.evaluate("node => node === document.activeElement"))
+        self.page.keyboard.press("Enter")
+
+
+def press_until(page: Page, key: str, is_there: Callable[[], bool]) -> None:
+    """Press a key until something holds, at most as often as there are things to pass by."""
+    for _ in range(40):
+        if is_there():
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{key} does not lead there")
 
 
 def reach(page: Page, wanted: Locator) -> None:
@@ -91,7 +117,7 @@ def test_the_whole_path_without_code(way: str, desk: Desk, lab: Lab, page: Page,
     for file, dataset in (("pairs.jsonl", "pairs"), ("asked.jsonl", "asked"), ("answers.jsonl", "answers")):
         tab("Datasets")
         if panel.get_by_role("button", name=f"{dataset}@1").count() == 0:
-            create(desk, page, press, file)
+            create(desk, page, hand, file)
             page.get_by_role("main").get_by_role("region", name=f"Dataset {dataset}@1").wait_for(timeout=PATIENCE_MS)
 
     # The base model, and DPO on it.
@@ -149,7 +175,7 @@ def test_the_whole_path_without_code(way: str, desk: Desk, lab: Lab, page: Page,
     lineage = model.get_by_role("region", name=f"Lineage of {name}@1")
     if lineage.count() == 0:
         press(model.get_by_text("Lineage", exact=True))
-    press(lineage.get_by_role("button", name=re.compile("^dataset pairs@1")))
+    press(lineage.get_by_role("button", name=re.compile("^Dataset pairs@1")))
     press(lineage.get_by_role("button", name="Open pairs@1"))
     expect(panel.get_by_role("region", name="Dataset pairs@1")).to_be_visible(timeout=PATIENCE_MS)
     press(panel.get_by_role("button", name=re.compile("^‹")).first)
@@ -176,16 +202,14 @@ def settle(press: object, form: Locator, **settings: str) -> None:
         form.get_by_label(name, exact=True).fill(value)
 
 
-def create(desk: Desk, page: Page, press: object, file: str) -> None:
-    """Make a dataset from a file of the file browser, by its menu."""
+def create(desk: Desk, page: Page, hand: Mouse, file: str) -> None:
+    """Make a dataset from a file of the server's folder."""
     desk.command("tunelab:create-dataset")
-    chooser = page.get_by_role("dialog").last
-    chooser.get_by_text(file, exact=True).click(timeout=PATIENCE_MS)
-    chooser.get_by_role("button", name=re.compile("Open|Select")).click()
+    hand.choose(page.get_by_role("dialog").last, file)
     form = page.get_by_role("dialog", name="Create dataset")
     if file == "asked.jsonl":
         form.get_by_role("combobox", name="Technique").select_option("evaluation", timeout=PATIENCE_MS)
     button = form.get_by_role("button", name="Create dataset")
     expect(button).to_be_enabled(timeout=PATIENCE_MS)
-    press(button)  # type: ignore[operator]
+    hand.press(button)
     form.wait_for(state="hidden", timeout=PATIENCE_MS)

@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, render, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { LineageBox } from '../../labextension/src/widget/LineageBox';
 import { LineageView } from '../../labextension/src/widget/LineageView';
 import {
   factsOf,
@@ -208,6 +209,19 @@ test('where there is little width boxes are buttons that tell and lead on', asyn
   expect(gone).toEqual([{ page: 'job', job: 'j-1' }]);
   fireEvent.click(box);
   expect(screen.queryByRole('region', { name: 'Details of j-1' })).toBeNull();
+});
+
+test.each([
+  ['/home/ada/models/tiny', '…/tiny'],
+  ['C:\\models\\tiny', '…/tiny'],
+  ['HuggingFaceTB/SmolLM2-135M', 'HuggingFaceTB/SmolLM2-135M'],
+  ['chatty-20260316-101500-1f2e', 'chatty … 1f2e']
+])('a box has room for the ends of %s', (label, shown) => {
+  const node: LineageNode = { id: 'base:x', kind: 'base', label };
+  const box = { node, subject: ['base model'], isCentre: false, isChosen: false, onChoose: () => undefined };
+  render(<LineageBox {...box} />);
+  expect(screen.getByText(shown)).toBeTruthy();
+  expect(screen.getByRole('button', { name: `Base model ${label}` }).title).toContain(label);
 });
 
 test('what no picture has room for is a list that can be searched', () => {

@@ -6,6 +6,9 @@ import type { LineageNode } from './lineage';
 /** A job's id: the name, when, and four digits; a box has room for its ends. */
 const JOB_ID = /^(.+)-\d{8}-\d{6}-([0-9a-f]{4})$/;
 
+/** The folders above a local model's: its own name is at the end. */
+const FOLDERS = /^(?:\/|[A-Za-z]:\\).*[/\\](?=[^/\\]+$)/;
+
 interface BoxProps {
   readonly node: LineageNode;
   /** What it is, and what it was used for. */
@@ -35,7 +38,7 @@ export function LineageBox({ node, subject, isCentre, isChosen, onChoose }: BoxP
         onChoose(node);
       }}
     >
-      <b>{label.replace(JOB_ID, '$1 … $2')}</b>
+      <b>{label.replace(JOB_ID, '$1 … $2').replace(FOLDERS, '…/')}</b>
       <span>{subject.join(' · ')}</span>
     </button>
   );
