@@ -18,6 +18,7 @@ from tunelab.errors import Error, JobError, listing
 from tunelab.evaluation.results import OVERRULES, RECORDS, SUMMARY, Result, plain
 from tunelab.jobs.folder import JobFolder
 from tunelab.notebook import recordtable
+from tunelab.notebook.files import Stamp, stamps
 from tunelab.notebook.recordtable import Key, Records
 
 #: What a page asks a desk for.
@@ -95,8 +96,8 @@ class EvaluationDesk:
         """Give up the memory that answers took; the next question takes it again."""
         self._records = None
 
-    def _files(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_sign(self.results / name) for name in _FILES)
+    def _files(self) -> tuple[Stamp | None, ...]:
+        return stamps(*(self.results / name for name in _FILES))
 
     def _read(self, at: Any) -> dict[str, Any] | None:
         try:
@@ -227,15 +228,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "The results cannot be read: there are none yet, or the job was removed."
     return f"The results cannot be read: {type(error).__name__}: {error}"
-
-
-def _sign(path: Path) -> tuple[int, int] | None:
-    """Return what changes with a file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _counts(row: dict[str, Any], overrules: dict[Key, float], baseline: str) -> dict[str, int]:
