@@ -21,6 +21,7 @@ from tunelab.jobs.curves import Curves, pack
 from tunelab.jobs.manager import Job
 from tunelab.notebook import evaluations, rollouts
 from tunelab.notebook.evaluations import EvaluationDesk
+from tunelab.notebook.lane import Noticing
 from tunelab.notebook.picture import picture
 from tunelab.notebook.rollouts import RolloutDesk
 from tunelab.notebook.snapshot import cell, snapshot
@@ -41,13 +42,6 @@ _VERBS: dict[str, Callable[[Job], Job]] = {
     "move_up": Job.move_up,
     "cancel": Job.cancel,
 }
-
-
-class Noticing(Protocol):
-    """Who is told why something could not be done."""
-
-    def notice(self, text: str) -> None:
-        """Say why something that this view asked for could not be done."""
 
 
 class View(Protocol):
