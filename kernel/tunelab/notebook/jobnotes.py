@@ -76,23 +76,20 @@ class JobNotes:
 
 
 def _read(folder: JobFolder) -> Judged | None:
-    try:
-        facts = folder.facts()
-        # Customizations note rows that they train on; these note models.
-        models = facts.get("models")
-        if not isinstance(models, list) or "train_rows" in facts:
-            return None
-        given = facts.get("given") or {}
-        return Judged(
-            job=folder.id,
-            folder=folder.path,
-            models=tuple(str(model) for model in models),
-            submitted=float(facts["submitted_ns"]) / 1e9,
-            dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or _tasks(given)),
-            method=str(given.get("method") or ""),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+    facts = folder.facts()
+    # Customizations note rows that they train on; these note models.
+    models = facts.get("models")
+    if not isinstance(models, list) or "train_rows" in facts:
         return None
+    given = facts.get("given") or {}
+    return Judged(
+        job=folder.id,
+        folder=folder.path,
+        models=tuple(str(model) for model in models),
+        submitted=float(facts["submitted_ns"]) / 1e9,
+        dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or _tasks(given)),
+        method=str(given.get("method") or ""),
+    )
 
 
 def _tasks(given: dict[str, Any]) -> str:

@@ -6,11 +6,15 @@ here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+import yaml
 
 from tunelab import workspace
 from tunelab.jobs.folder import JobFolder
@@ -19,13 +23,17 @@ from tunelab.notebook.files import Stamp, stamp
 T = TypeVar("T")
 
 
+#: A folder that changed twice within a tick of the filesystem's clock bears one time: a late one is no proof.
+_SETTLED_NS = 2_000_000_000
+
+
 class JobRecords(Generic[T]):
     """What `read` makes of each job's record, kept up with the workspace's folder of jobs. Safe for several threads.
 
     Parameters
     ----------
     read
-        Given a job's folder, which may be damaged or go away meanwhile; it raises nothing.
+        Given a job's folder. A job of which it cannot read the record, since it is damaged or goes away, is left out.
     """
 
     def __init__(self, read: Callable[[JobFolder], T]) -> None:
@@ -40,12 +48,20 @@ class JobRecords(Generic[T]):
         with self._lock:
             at = stamp(jobs)
             if at != self._at:
-                self._by_id = {
-                    name: self._by_id[name] if name in self._by_id else self._read_one(JobFolder(jobs / name))
-                    for name in _names(jobs)
-                }
-                self._at = at
+                self._list(jobs)
+                self._at = at if at and time.time_ns() - at[0] > _SETTLED_NS else None
             return self._by_id
+
+    def _list(self, jobs: Path) -> None:
+        found: dict[str, T] = {}
+        for name in _names(jobs):
+            if name in self._by_id:
+                found[name] = self._by_id[name]
+                continue
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+                found[name] = self._read_one(JobFolder(jobs / name))
+        if found.keys() != self._by_id.keys():
+            self._by_id = found
 
 
 def _names(jobs: Path) -> list[str]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tunelab.jobs.folder import JobFolder
 from tunelab.notebook.jobrecords import JobRecords
 from tunelab.notebook.shared import per_workspace
@@ -64,21 +62,17 @@ class RewardNotes:
 
 
 def _read(folder: JobFolder) -> tuple[Scored, ...]:
-    try:
-        facts = folder.facts()
-        given = facts.get("given") or {}
-        digests = facts.get("reward") or facts.get("scoring") or {}
-        if not (digests or given.get("reward") or given.get("scorer")):
-            return ()
-        spec = folder.spec()
-        is_evaluation = spec.get("kind") == "evaluate"
-        use = Use(folder.id, folder.path, is_evaluation, float(facts["submitted_ns"]) / 1e9)
-        parts = spec.get("scorer" if is_evaluation else "reward") or []
-        found = [_part(use, part, digests) for part in (parts if isinstance(parts, list) else [parts])]
-        return tuple(dict.fromkeys(one for one in found if one is not None))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        # Damaged, or gone while it was read.
+    facts = folder.facts()
+    given = facts.get("given") or {}
+    digests = facts.get("reward") or facts.get("scoring") or {}
+    if not (digests or given.get("reward") or given.get("scorer")):
         return ()
+    spec = folder.spec()
+    is_evaluation = spec.get("kind") == "evaluate"
+    use = Use(folder.id, folder.path, is_evaluation, float(facts["submitted_ns"]) / 1e9)
+    parts = spec.get("scorer" if is_evaluation else "reward") or []
+    found = [_part(use, part, digests) for part in (parts if isinstance(parts, list) else [parts])]
+    return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def _part(use: Use, part: dict[str, Any], digests: dict[str, str]) -> Scored | None:
