@@ -71,13 +71,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         rows = self._table()
-        if not rows:
-            return "The specs do not differ, and there are no results yet."
-        lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return tables.columns(rows) if rows else "The specs do not differ, and there are no results yet."
 
     def _repr_html_(self) -> str:
         rows = self._table()

@@ -1,4 +1,4 @@
-"""Rows as an HTML table, for values that a notebook shows."""
+"""Rows as a table, for values that a notebook or a terminal shows."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as text, in columns under their names."""
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

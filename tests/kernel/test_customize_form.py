@@ -121,7 +121,8 @@ def test_the_fields_are_those_of_the_spec_and_of_trl(form: Any, technique: str) 
     wanted |= {f"hyperparameters.{name}" for name in known}
     for section in ("adapter", "compute", "tracking"):
         wanted |= {f"{section}.{name}" for name in CustomizeSpec.model_fields[section].annotation.model_fields}
-    assert set(fields) == wanted
+    # How an adapter is carried on is asked only of a model that has one.
+    assert set(fields) == wanted - {"adapter.carry"}
     recipe = recipes.find(technique, "smollm2-135m", "lora", 134_515_008, "cpu")
     for name, setting in recipe.settings.items():
         at = {"properties": told}
@@ -134,6 +135,32 @@ def test_the_fields_are_those_of_the_spec_and_of_trl(form: Any, technique: str) 
 def test_full_has_no_rank(form: Any) -> None:
     _, seen = form({"technique": "sft", "adapter": FULL})
     assert list(seen.values["schema"]["properties"]["adapter"]["properties"]) == ["type"]
+
+
+def test_how_an_adapter_is_carried_on_is_asked_of_a_model_that_has_one(form: Any, tiny: Path, workspace: Path) -> None:
+    made = manager.folders.create("chatty", SPEC, FACTS)[0]
+    step = made.checkpoint(3)
+    for folder in (made.adapter, step):
+        folder.mkdir(parents=True)
+    (step / ".complete").touch()
+    index.add(index.Entry("chatty", 1, made.id, "r", str(tiny), "sft", "d@1", "lora", str(made.adapter), "2026"))
+    index.add(index.Entry("whole", 1, made.id, "r", str(tiny), "sft", "d@1", "full", str(tiny), "2026"))
+    asked = {
+        "": False,
+        str(tiny): False,
+        "nowhere": False,
+        "whole": False,
+        "chatty": True,
+        "chatty@1": True,
+        "chatty@1:step-3": True,
+    }
+    for model, offered in asked.items():
+        _, seen = form({"technique": "sft", "model": model})
+        assert any("adapter.carry" in group["fields"] for group in seen.values["ui"]) == offered, model
+        assert ("carry" in seen.values["schema"]["properties"]["adapter"]["properties"]) == offered, model
+    # What was said is shown, so that it can be taken back.
+    _, seen = form({"technique": "sft", "model": str(tiny), "adapter": {"carry": "merge"}})
+    assert any("adapter.carry" in group["fields"] for group in seen.values["ui"])
 
 
 FAULTS: list[tuple[dict[str, Any], dict[str, str]]] = [

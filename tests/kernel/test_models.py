@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 import pytest
 
 import tunelab as tl
+from tunelab.jobs import prepare
 from tunelab.models import find
 from tunelab.registry import index
+from tunelab.spec import load
 
 
 def refused(call: Callable[[], Any], kind: type[tl.Error] = tl.ModelError) -> str:
@@ -388,6 +390,26 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(huge: Path, pairs: P
     assert not any((workspace / "jobs").iterdir())
     half = keys | {"adapter": {"type": "full"}, "compute": {"device": "cpu", "dtype": "bfloat16"}}
     assert f"about {needed // 2}.0 TB are needed" in refused(lambda: tl.customize(half), tl.SpecError)
+
+
+@pytest.mark.parametrize(("pattern", "before"), [({}, 8), ({"layers.0.self_attn.q_proj": 12}, 12)])
+def test_what_is_merged_stands_in_each_checkpoint_and_in_the_model(
+    model: Path, workspace: Path, pattern: dict[str, int], before: int
+) -> None:
+    folder = workspace / "adapter"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 8, "rank_pattern": pattern}))
+    index.add(index.Entry("chatty", 1, "job", "r", str(model.resolve()), "sft", "d@1", "lora", str(folder), "2026"))
+    keys = {"model": "chatty", "technique": "sft", "dataset": "d", "name": "c"}
+    further, merged = (
+        prepare.space(load.customize(keys | {"adapter": {"r": 4, "carry": carry}}), find.find("chatty"))
+        for carry in ("further", "merge")
+    )
+    config = json.loads((model / "config.json").read_text())
+    both = find.lora_parameters(config, 4 + before)
+    assert further is not None and merged is not None and both is not None
+    # Float32, in four checkpoints and two copies of the model; those hold the new one alone without a merge.
+    assert merged - further == 4 * (4 * both + 2 * (both - find.lora_parameters(config, 4)))
 
 
 def test_an_adapter_on_a_huge_model_needs_little(

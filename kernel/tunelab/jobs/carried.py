@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tunelab.errors import ModelError, SpecError
@@ -45,7 +46,7 @@ def adapter(spec: CustomizeSpec, model: ModelRef, recipe: dict[str, Any]) -> Ada
                 "out."
             )
         return spec.adapter.model_validate(recipe | given)
-    has = json.loads((model.folder / "adapter_config.json").read_text(encoding="utf-8"))
+    has = _config(model.folder)
     if spec.adapter.carry == "merge":
         if other := next((word for key, word in _NOT_JOINED.items() if has.get(key)), None):
             raise ModelError(
@@ -81,9 +82,15 @@ def dtype(adapter: Adapter, device: str) -> str | None:
     return "float32" if adapter.carry == "merge" and device == "cpu" else machine.dtype(device)
 
 
+def rank(model: ModelRef) -> int:
+    """Return the rank of a custom model's adapter, the greatest where its layers have several."""
+    assert model.folder is not None
+    return _rank(_config(model.folder))
+
+
 def _fits_beside(has: dict[str, Any], new: Adapter, name: str) -> None:
     """Refuse a rank that, with the other adapter's, no adapter may have: the two could not be trained further."""
-    before = max([has["r"], *(has.get("rank_pattern") or {}).values()])
+    before = _rank(has)
     both = before + (new.r or 0)
     if both > MAX_RANK:
         room = MAX_RANK - before
@@ -92,6 +99,16 @@ def _fits_beside(has: dict[str, Any], new: Adapter, name: str) -> None:
             f"adapter.r is {new.r}, and the adapter of {name} has {before}: joined they have {both}, and an adapter "
             f"has {MAX_RANK} at most. Use {what}."
         )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    has: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return has
+
+
+def _rank(has: dict[str, Any]) -> int:
+    ranks: list[int] = [has["r"], *(has.get("rank_pattern") or {}).values()]
+    return max(ranks)
 
 
 def _modules(value: Any) -> Any:

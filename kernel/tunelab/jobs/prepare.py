@@ -255,21 +255,29 @@ def _precompute_pays(hyperparameters: dict[str, Any], train_rows: int, eval_rows
 def space(spec: CustomizeSpec, model: find.ModelRef) -> int | None:
     """Return the bytes that a job takes on the disk at most; None where the model's size is not known yet.
 
-    Checkpoints are weights in float32, and two moments of AdamW for each.
+    Checkpoints are weights in float32, and two moments of AdamW for each; beside a merged adapter also the one that
+    both are together.
     """
     if model.params is None:
         return None
-    trained = model.params
+    trained, joined = model.params, 0
     if spec.adapter.type == "lora":
-        # Where no config tells the shapes yet: an all-linear adapter of rank 16 has 4% of the weights or fewer.
-        exact = find.lora_parameters(model.config, spec.adapter.r or 0) if model.config else None
-        trained = model.params // 25 if exact is None else exact
+        trained = _in_adapter(model.params, model.config, spec.adapter.r or 0)
+        if spec.adapter.carry == "merge":
+            joined = trained + _in_adapter(model.params, model.config, carried.rank(model))
     bytes_each = 2 if spec.compute.dtype == "bfloat16" and spec.adapter.type == "full" else 4
     # Two checkpoints, the best, the one being written; the model in the job's folder and in MLflow's.
-    needed = 4 * trained * 3 * bytes_each + 2 * trained * bytes_each + 50_000_000
+    needed = 4 * (3 * trained + joined) * bytes_each + 2 * (joined or trained) * bytes_each + 50_000_000
     if model.kind == "catalog" and model.folder is None:
         needed += model.params * 4
     return needed
+
+
+def _in_adapter(params: int, config: dict[str, Any] | None, r: int) -> int:
+    """Return how many weights an adapter has that is on all linear layers."""
+    exact = find.lora_parameters(config, r) if config else None
+    # Where no config tells the shapes yet: one of rank 16 has 4% of the weights or fewer.
+    return params // 25 if exact is None else exact
 
 
 def has_space(spec: CustomizeSpec, model: find.ModelRef) -> None:

@@ -17,7 +17,7 @@ from tunelab.jobs import machine, memory
 from tunelab.models import find, size
 from tunelab.models.catalog import Shape
 from tunelab.spec import TECHNIQUES
-from tunelab.tables import table
+from tunelab.tables import columns, table
 
 #: A working directory may hold anything: no more of its folders are looked into.
 _MOST_FOLDERS = 500
@@ -103,12 +103,7 @@ class BaseModels(Sequence[BaseModel]):
         ]
 
     def __repr__(self) -> str:
-        rows = self.rows()
-        lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return columns(self.rows())
 
     def _repr_html_(self) -> str:
         free = f"{memory.free(fresh=True) / 1e9:.1f} GB"

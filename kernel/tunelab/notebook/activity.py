@@ -5,13 +5,13 @@ It listens to the list of jobs, and is in no hurry: journals that no kernel has 
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
-from tunelab import workspace
 from tunelab.jobs.view import ENDED
 from tunelab.notebook.joblist import JobList, job_list
 from tunelab.notebook.jobrows import Row
+from tunelab.notebook.live import OnShow
+from tunelab.notebook.shared import per_workspace
 
 
 class View(Protocol):
@@ -24,7 +24,7 @@ class View(Protocol):
         """Take something that is no state: the end of a job."""
 
 
-class Activity:
+class Activity(OnShow):
     """The jobs of a workspace that have not ended, in numbers.
 
     Views get the trait ``activity``, ``{"jobs": 2, "evaluations": 1}``, and a message ``{"type": "ended", "job": …,
@@ -36,13 +36,12 @@ class Activity:
     is_patient = True
 
     def __init__(self, jobs: JobList) -> None:
+        super().__init__()
         self._jobs = jobs
-        self._views: list[View] = []
         #: The kind of each job that has not ended, by its id.
         self._going: dict[str, str] = {}
         #: Those of them that were told of as paused.
         self._paused: set[str] = set()
-        self._lock = threading.RLock()
 
     def add(self, view: View) -> None:
         """Tell one more view, from now on."""
@@ -58,14 +57,10 @@ class Activity:
     def remove(self, view: View) -> None:
         """Tell this view no more."""
         with self._lock:
-            if view in self._views:
-                self._views.remove(view)
+            super().remove(view)
             is_last = not self._views
         if is_last:
             self._jobs.remove(self)
-
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do nothing: there is nothing to ask for."""
 
     def state(self, **values: Any) -> None:
         """Take the list as it is."""
@@ -75,7 +70,7 @@ class Activity:
                 # What ended while nobody was told is no news.
                 self._going = _going(jobs)
                 self._paused = {row["id"] for row in jobs if _is_held(row)}
-                self._tell(self._counts())
+                self._tell_counts(self._counts())
 
     def rows(self, name: str, changed: list[Row], order: list[str] | None) -> None:
         """Take rows that are new or not as they were."""
@@ -100,7 +95,7 @@ class Activity:
                 self._going = {job: kind for job, kind in self._going.items() if job in there}
             after = self._counts()
             if after != before:
-                self._tell(after)
+                self._tell_counts(after)
 
     def notice(self, text: str) -> None:
         """Do nothing: nothing was asked for."""
@@ -110,7 +105,7 @@ class Activity:
         for view in tuple(self._views):
             view.message({"type": "ended", "job": row["id"], **told})
 
-    def _tell(self, counts: dict[str, int]) -> None:
+    def _tell_counts(self, counts: dict[str, int]) -> None:
         for view in tuple(self._views):
             view.state(activity=counts)
 
@@ -128,15 +123,7 @@ def _is_held(row: Row) -> bool:
     return row["state"] == "paused" and bool(row["reason"])
 
 
-_activities: dict[str, Activity] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def activity() -> Activity:
     """Return the current workspace's."""
-    root = str(workspace.current().root)
-    jobs = job_list()
-    with _guard:
-        if root not in _activities:
-            _activities[root] = Activity(jobs)
-        return _activities[root]
+    return Activity(job_list())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 from tunelab.comparison import Comparison
@@ -14,10 +13,8 @@ from tunelab.jobs.view import sentence
 from tunelab.notebook import live
 from tunelab.notebook.datasets import plain
 
-_LOOK_EVERY_S = 1.0
 
-
-class ComparisonPage:
+class ComparisonPage(live.Listing):
     """Two jobs or more in one view.
 
     Parameters
@@ -31,49 +28,14 @@ class ComparisonPage:
         If these are no ids.
     """
 
+    every_s = 1.0
+
     def __init__(self, jobs: list[str]) -> None:
+        super().__init__()
         if not isinstance(jobs, list) or not jobs or not all(isinstance(job, str) for job in jobs):
             raise JobError("A comparison takes the ids of two jobs or more.")
         self._ids = list(dict.fromkeys(jobs))
         self._found: dict[str, Job] = {}
-        self._views: list[live.View] = []
-        self._shown: dict[str, Any] = {}
-        self._has_ended = False
-        self._lock = threading.RLock()
-
-    def add(self, view: live.View) -> None:
-        """Show the comparison in this view, from now on."""
-        with self._lock:
-            self.look()
-            self._views.append(view)
-            view.state(**self._shown)
-        live.watch(self, _LOOK_EVERY_S)
-
-    def remove(self, view: live.View) -> None:
-        """Show it in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
-
-    def command(self, view: live.View, content: dict[str, Any]) -> None:
-        """Do nothing: a comparison is only shown."""
-
-    def look(self) -> None:
-        """Tell the views what is new in the jobs."""
-        with self._lock:
-            present = self._present()
-            changed = {key: value for key, value in present.items() if self._shown.get(key) != value}
-            self._shown |= changed
-            for view in tuple(self._views) if changed else ():
-                view.state(**changed)
-
-    def has_news(self) -> bool:
-        """Return False: a second is soon enough for a table."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell; jobs may be removed at any time."""
-        return bool(self._views)
 
     def _present(self) -> dict[str, Any]:
         jobs = [job for job in map(self._job, self._ids) if job is not None]

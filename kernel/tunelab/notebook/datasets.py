@@ -23,16 +23,19 @@ from tunelab.data import Dataset, versions
 from tunelab.errors import DataError, Error
 from tunelab.models.find import CATALOG
 from tunelab.notebook import live
+from tunelab.notebook.files import Stamp, stamps
+from tunelab.notebook.shared import per_workspace
 from tunelab.registry import index
 from tunelab.spec import REINFORCEMENT, TECHNIQUES
 
-_LOOK_EVERY_S = 0.5
 #: A page asks for no more rows at once, and is given none of a text beyond so many characters.
 _MOST_ROWS = 500
 _SHOWN_CHARACTERS = 2000
 _SHOWN_DEPTH = 12
 #: Greater integers are not exact in a page.
 _EXACT = 2**53
+
+_At = tuple[Stamp | None, ...]
 
 #: The last preview of each version that was seen, by its folder, so that a view that opens again has it.
 _previews: dict[Path, dict[str, Any]] = {}
@@ -55,38 +58,35 @@ class DatasetList(live.Listing):
     """The newest version of each dataset in the workspace, the newest first."""
 
     def __init__(self) -> None:
-        super().__init__("datasets")
-        self._rows: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        super().__init__()
+        self._rows: dict[str, tuple[_At, dict[str, Any]]] = {}
 
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do nothing: the list is asked for nothing."""
-
-    def _present(self) -> list[dict[str, Any]]:
+    def _present(self) -> dict[str, Any]:
         with os.scandir(workspace.current().datasets) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".")]
         self._rows = {name: row for name in names if (row := self._row(name)) is not None}
         present = [row for _, row in self._rows.values()]
-        return sorted(present, key=lambda row: (row["created"], row["name"]), reverse=True)
+        return {"datasets": sorted(present, key=lambda row: (row["created"], row["name"]), reverse=True)}
 
-    def _row(self, name: str) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    def _row(self, name: str) -> tuple[_At, dict[str, Any]] | None:
         """Return a name's row and the times of change it is as of; the known one where nothing has changed."""
         folder = workspace.current().datasets / name
         known = self._rows.get(name)
-        if known is not None and known[0] == _changed(folder, folder / str(known[1]["version"])):
+        if known is not None and known[0] == stamps(folder, folder / str(known[1]["version"])):
             return known
         try:
             numbers = versions.numbers(name)
             if not numbers:
                 return None
             # Before the files are read: what changes meanwhile is read again.
-            at = _changed(folder, folder / str(numbers[-1]))
+            at = stamps(folder, folder / str(numbers[-1]))
             return at, _described(versions.load(name, numbers[-1]), numbers)
         except (FileNotFoundError, DataError):
             # Deleted while it was looked at, or damaged: the others are shown, and who asks for it by name is told.
             return None
 
 
-class DatasetPage:
+class DatasetPage(live.OnShow):
     """One version of a dataset on show.
 
     Parameters
@@ -103,15 +103,14 @@ class DatasetPage:
     """
 
     def __init__(self, label: str, model: str | None = None) -> None:
+        super().__init__()
         self.dataset = Dataset.get(label)
         self._model = model or next(iter(CATALOG))
-        self._views: list[View] = []
-        self._shown: dict[str, Any] = {"preview": _previews.get(self.dataset.path), "busy": None}
-        self._at: tuple[int, ...] = ()
+        self._shown = {"preview": _previews.get(self.dataset.path), "busy": None}
+        self._at: _At = ()
         self._is_reading = False
         self._wanted_rows: list[tuple[int, int]] = []
         self._is_fetching = False
-        self._lock = threading.RLock()
 
     def add(self, view: View) -> None:
         """Show it in a view: what is quickly known at once, the report as soon as it is read."""
@@ -120,13 +119,12 @@ class DatasetPage:
             if "report" in self._shown:
                 view.state(**self._shown)
             self.look()
-        live.watch(self, _LOOK_EVERY_S)
+        live.watch(self, live.LIST_EVERY_S)
 
     def remove(self, view: View) -> None:
         """Show it no more; what has begun is ended by itself."""
         with self._lock:
-            if view in self._views:
-                self._views.remove(view)
+            super().remove(view)
             if not self._views:
                 self._wanted_rows.clear()
 
@@ -138,14 +136,6 @@ class DatasetPage:
                 return
             self._at, self._is_reading = at, True
         apart(self._read, self._refuse)
-
-    def has_news(self) -> bool:
-        """Return False: half a second is soon enough."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
 
     def state(self) -> dict[str, Any]:
         """Return all that a view shows, read now."""
@@ -206,9 +196,9 @@ class DatasetPage:
             "models": list(dict.fromkeys([self._model, *index.names(), *CATALOG])),
         }
 
-    def _now(self) -> tuple[int, ...]:
+    def _now(self) -> _At:
         space = workspace.current()
-        return _changed(self.dataset.path.parent, self.dataset.path, space.jobs, space.index)
+        return stamps(self.dataset.path.parent, self.dataset.path, space.jobs, space.index)
 
     def _fetch(self) -> None:
         while True:
@@ -249,13 +239,10 @@ class DatasetPage:
 
     def _tell(self, **values: Any) -> None:
         with self._lock:
-            changed = {
-                key: value for key, value in values.items() if key not in self._shown or self._shown[key] != value
-            }
-            is_first = "report" not in self._shown and "report" in changed
-            self._shown |= changed
-            for view in tuple(self._views) if changed else ():
-                view.state(**(self._shown if is_first else changed))
+            if "report" not in self._shown and "report" in values:
+                # What was known before it was not shown yet.
+                values, self._shown = self._shown | values, {}
+            super()._tell(**values)
 
     def _send(self, content: dict[str, Any]) -> None:
         with self._lock:
@@ -263,14 +250,10 @@ class DatasetPage:
                 view.message(content)
 
 
-_lists: dict[str, DatasetList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def dataset_list() -> DatasetList:
     """Return the current workspace's datasets on show."""
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), DatasetList())
+    return DatasetList()
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -309,17 +292,6 @@ def apart(work: Callable[[], None], refuse: Callable[[str], None]) -> None:
             refuse(f"It failed: {type(error).__name__}: {error}")
 
     threading.Thread(target=run, name="tunelab-desk", daemon=True).start()
-
-
-def _changed(*paths: Path) -> tuple[int, ...]:
-    return tuple(_mtime(path) for path in paths)
-
-
-def _mtime(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return -1
 
 
 def _described(version: versions.Version, numbers: list[int]) -> dict[str, Any]:

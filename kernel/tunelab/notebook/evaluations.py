@@ -7,17 +7,18 @@ it, so that 100,000 of them are sorted, filtered and searched at once. Answers a
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tunelab.errors import Error, JobError, listing
+from tunelab.errors import JobError, listing
 from tunelab.evaluation.results import OVERRULES, RECORDS, SUMMARY, Result, plain
 from tunelab.jobs.folder import JobFolder
 from tunelab.notebook import recordtable
+from tunelab.notebook.files import Stamp, stamps
+from tunelab.notebook.lane import Lane
 from tunelab.notebook.recordtable import Key, Records
 
 #: What a page asks a desk for.
@@ -53,7 +54,8 @@ class EvaluationDesk:
         self.folder = folder
         self.results = folder.path / "results"
         self._changed = changed
-        self._asks, self._works = _Lane("tunelab-records"), _Lane("tunelab-results")
+        gone = "there are none yet, or the job was removed."
+        self._asks, self._works = Lane("tunelab-records", "results", gone), Lane("tunelab-results", "results", gone)
         self._version = 0
         self._at: Any = None
         self._shown: dict[str, Any] | None = None
@@ -95,8 +97,8 @@ class EvaluationDesk:
         """Give up the memory that answers took; the next question takes it again."""
         self._records = None
 
-    def _files(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_sign(self.results / name) for name in _FILES)
+    def _files(self) -> tuple[Stamp | None, ...]:
+        return stamps(*(self.results / name for name in _FILES))
 
     def _read(self, at: Any) -> dict[str, Any] | None:
         try:
@@ -178,64 +180,6 @@ class EvaluationDesk:
             Result.read(self.results).save(Path(folder) / name)
             data = (Path(folder) / name).read_bytes()
         view.message({"type": "exported", "name": name, "format": form}, [data])
-
-
-class _Lane:
-    """Work for views in a thread of its own: what is wanted last comes first, and what is wanted again waits once."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._wanted: dict[tuple[Any, ...], tuple[View | None, Callable[[], None]]] = {}
-        self._is_busy = False
-        self._lock = threading.Lock()
-
-    def want(self, which: tuple[Any, ...], work: Callable[[], None], view: View | None = None) -> None:
-        """Do this soon, in place of what the view wanted of the same kind and still waits; why not, it is told."""
-        with self._lock:
-            self._wanted.pop((id(view), *which), None)
-            self._wanted[id(view), *which] = (view, work)
-            if self._is_busy:
-                return
-            self._is_busy = True
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
-
-    def forget(self, view: object) -> None:
-        """Do nothing more for a view."""
-        with self._lock:
-            self._wanted = {which: wanted for which, wanted in self._wanted.items() if wanted[0] is not view}
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._wanted:
-                    self._is_busy = False
-                    return
-                view, work = self._wanted.pop(next(reversed(self._wanted)))
-            try:
-                work()
-            except Exception as error:
-                if not isinstance(error, (Error, FileNotFoundError)):
-                    # In a thread nobody else would tell the reader; the log has the whole of it.
-                    logging.getLogger("tunelab").exception("Results could not be shown")
-                if view:
-                    view.notice(_why(error))
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, Error):
-        return str(error)
-    if isinstance(error, FileNotFoundError):
-        return "The results cannot be read: there are none yet, or the job was removed."
-    return f"The results cannot be read: {type(error).__name__}: {error}"
-
-
-def _sign(path: Path) -> tuple[int, int] | None:
-    """Return what changes with a file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _counts(row: dict[str, Any], overrules: dict[Key, float], baseline: str) -> dict[str, int]:

@@ -38,11 +38,12 @@ _PARTS = ("judge", "scorer", "benchmark")
 _FIRST_OF_JUDGE = ("model", "base_url", "metrics", "pairwise")
 
 
-def form_schema(recipe: Recipe, algorithm: str | None = None) -> dict[str, Any]:
+def form_schema(recipe: Recipe, algorithm: str | None = None, carries: bool = True) -> dict[str, Any]:
     """Return the JSON schema of a customize spec of the recipe's technique and adapter.
 
     ``default`` is what holds where nothing is said, and ``source`` where the recipe has it from; keys of a custom
-    schema that validators pass over. References are resolved.
+    schema that validators pass over. References are resolved. Without `carries` there is no ``adapter.carry``, which
+    says nothing of a model without an adapter.
     """
     whole = CustomizeSpec.model_json_schema()
     schema: dict[str, Any] = _resolved(whole, whole.get("$defs", {}))
@@ -52,9 +53,8 @@ def form_schema(recipe: Recipe, algorithm: str | None = None) -> dict[str, Any]:
         properties["reward"] = {"description": properties["reward"]["description"], "x-kinds": _rewards(recipe)}
     else:
         del properties["reward"], properties["algorithm"]
-    if not recipe.adapter:
-        for name in LORA_ONLY:
-            del properties["adapter"]["properties"][name]
+    for name in LORA_ONLY if not recipe.adapter else () if carries else ("carry",):
+        del properties["adapter"]["properties"][name]
     properties["hyperparameters"] |= {
         "additionalProperties": False,
         "properties": {

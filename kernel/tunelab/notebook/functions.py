@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-import threading
 from typing import Any
 
-import yaml
-
-from tunelab import workspace
 from tunelab.errors import SpecError, did_you_mean
-from tunelab.models.find import CATALOG
-from tunelab.notebook import live
-from tunelab.notebook.datasets import View, apart
+from tunelab.notebook import cells, live
+from tunelab.notebook.datasets import View
 from tunelab.notebook.formschema import preset_schemas
-from tunelab.notebook.rewardnotes import Scored, day, newest_dataset, reward_notes
-from tunelab.registry import index as models
+from tunelab.notebook.rewardnotes import Scored, day, reward_notes
+from tunelab.notebook.shared import per_workspace
+from tunelab.notebook.textlist import answer, cut, sendable
 from tunelab.spec.rewards import DOES, PRESETS, WANT_GROUND_TRUTH
 
-#: What a list shows of what a function does, in characters.
-_SHOWN = 120
 #: A function of the user's that is named as a preset is asked for with this before its name.
 _OWN = "function:"
 #: What a cell says of a preset that cannot do without options.
@@ -35,7 +29,7 @@ class FunctionList(live.Listing):
     """The user's functions, the one that was used last before, then the presets."""
 
     def __init__(self) -> None:
-        super().__init__("functions")
+        super().__init__()
         self._seen: tuple[Scored, ...] | None = None
         self._rows: list[dict[str, Any]] = []
 
@@ -43,27 +37,24 @@ class FunctionList(live.Listing):
         """Do what a view asks for: show a ``function``, by the version with a digest or the newest."""
         if content["type"] == "function":
             asked = {"name": content["name"], "digest": content.get("digest")}
-            apart(
-                lambda: view.message({"type": "function"} | asked | _page(str(content["name"]), asked["digest"])),
-                lambda reason: view.message({"type": "function_refused", "reason": _shown(reason)} | asked),
-            )
 
-    def _present(self) -> list[dict[str, Any]]:
+            def show() -> None:
+                view.message({"type": "function"} | asked | _page(str(content["name"]), asked["digest"]))
+
+            answer(view, "function", show, asked)
+
+    def _present(self) -> dict[str, Any]:
         notes = reward_notes().refresh()
         if notes is not self._seen:
             self._rows = [*_own(notes), *(_preset_row(name, notes) for name in PRESETS)]
             self._seen = notes
-        return self._rows
+        return {"functions": self._rows}
 
 
-_lists: dict[str, FunctionList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def function_list() -> FunctionList:
     """Return the current workspace's functions on show."""
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), FunctionList())
+    return FunctionList()
 
 
 def _own(notes: tuple[Scored, ...]) -> list[dict[str, Any]]:
@@ -77,7 +68,7 @@ def _own(notes: tuple[Scored, ...]) -> list[dict[str, Any]]:
             "name": name,
             "kind": "function",
             "versions": len(_versions(uses)),
-            "says": _cut(_first_line(_source(_versions(uses)[0]), name)),
+            "says": cut(_first_line(_source(_versions(uses)[0]), name)),
             "used": day(uses[0].use.submitted),
             "jobs": len({one.use.job for one in uses}),
         }
@@ -98,7 +89,7 @@ def _preset_row(name: str, notes: tuple[Scored, ...]) -> dict[str, Any]:
         "name": name,
         "kind": "preset",
         "versions": 1,
-        "says": _cut(DOES[name]),
+        "says": cut(DOES[name]),
         "used": day(uses[0].use.submitted) if uses else None,
         "jobs": len({one.use.job for one in uses}),
     }
@@ -131,7 +122,7 @@ def _page(asked: str, digest: Any) -> dict[str, Any]:
             for place, each in enumerate(versions)
         ],
         "says": _first_line(_source(one), name),
-        "source": _shown(_source(one)),
+        "source": sendable(_source(one)),
         "options": [],
         "jobs": [use.use.row() for use in own],
         "cell": _evaluate_cell(reference) if all(use.use.is_evaluation for use in own) else _cell(reference),
@@ -168,30 +159,14 @@ def _help(preset: str, description: str) -> str:
 
 
 def _cell(reward: Any) -> str:
-    """Return a cell that customizes a model by a reward, on what rows there are for it."""
+    """Return a cell that customizes a model by a reward."""
     preset = reward["preset"] if isinstance(reward, dict) else reward
-    rows = newest_dataset("rlvr")
-    head = yaml.safe_dump({"technique": "rlvr", "model": next(iter(CATALOG))}, sort_keys=False)
-    data = yaml.safe_dump({"dataset": rows or "my-prompts"}, allow_unicode=True).rstrip()
     fields = "prompt, ground_truth" if preset in WANT_GROUND_TRUTH else "prompt"
-    hint = "" if rows else f"  # a dataset for rlvr: {fields}"
-    return f"%%customize\n{head}{data}{hint}\n{_line('reward', reward)}"
+    return cells.customization("rlvr", cells.line("reward", reward), fields)
 
 
-def _evaluate_cell(scorer: Any) -> str:
-    """Return a cell that evaluates by a scorer: the newest custom model, else a base model."""
-    custom = max(models.entries(), key=lambda entry: entry.created).name if models.names() else next(iter(CATALOG))
-    rows = newest_dataset("evaluation")
-    head = yaml.safe_dump({"models": [custom]}, default_flow_style=None, allow_unicode=True)
-    data = yaml.safe_dump({"dataset": rows or "my-eval"}, allow_unicode=True).rstrip()
-    hint = "" if rows else "  # a dataset for evaluation: query, response"
-    return f"%%evaluate\n{head}{data}{hint}\n{_line('scorer', scorer)}"
-
-
-def _line(key: str, value: Any) -> str:
-    """Return one line of a spec."""
-    flow = None if isinstance(value, dict) else False
-    return yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=10_000)
+def _evaluate_cell(scorer: str) -> str:
+    return cells.evaluation(cells.line("scorer", scorer))
 
 
 def _source(one: Scored) -> str:
@@ -215,16 +190,6 @@ def _first_line(source: str, name: str) -> str:
         return said.splitlines()[0] if said else f"{name}({ast.unparse(found[-1].args)})"
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
-
-
-def _cut(text: str) -> str:
-    text = _shown(text)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _shown(text: str) -> str:
-    """Return a text as a message can carry it: JSON escapes can make halves of characters."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 __all__ = ["FunctionList", "function_list"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
 from tunelab import workspace
@@ -10,6 +9,7 @@ from tunelab.errors import Error
 from tunelab.jobs import manager
 from tunelab.notebook import live
 from tunelab.notebook.jobrows import JobRows, Row
+from tunelab.notebook.shared import per_workspace
 
 #: The first look may read so long before the list is shown with what there is; later ones go on by and by.
 _FIRST_FOR_S = 0.15
@@ -34,17 +34,16 @@ class View(Protocol):
         """Say why something that this view asked for could not be done."""
 
 
-class JobList:
+class JobList(live.OnShow):
     """The workspace's jobs on show, newest first, in any number of views.
 
     A view that has `is_patient` true is in no hurry for jobs that were never read.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._rows = JobRows(workspace.current())
-        self._views: list[View] = []
         self._left = 0
-        self._lock = threading.RLock()
 
     def add(self, view: View) -> None:
         """Show the list in one more view, from now on."""
@@ -60,12 +59,6 @@ class JobList:
             if len(rows) > _FIRST_ROWS:
                 view.state(left=self._left)
         live.watch(self, live.LIST_EVERY_S)
-
-    def remove(self, view: View) -> None:
-        """Show the list in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
 
     def look(self) -> None:
         """Tell the views of what is new, changed and gone."""
@@ -85,10 +78,6 @@ class JobList:
         """Return whether somebody waits for jobs that were not read yet; for all else half a second is soon enough."""
         return self._left > 0 and not all(map(_is_patient, self._views))
 
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
-
     def command(self, view: View, content: dict[str, Any]) -> None:
         """Do what a view asks for: ``pause``, ``resume``, ``move_up`` or ``cancel`` a job."""
         try:
@@ -104,14 +93,7 @@ def _is_patient(view: View) -> bool:
     return getattr(view, "is_patient", False)
 
 
-_lists: dict[str, JobList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def job_list() -> JobList:
     """Return the current workspace's jobs on show."""
-    root = str(workspace.current().root)
-    with _guard:
-        if root not in _lists:
-            _lists[root] = JobList()
-        return _lists[root]
+    return JobList()

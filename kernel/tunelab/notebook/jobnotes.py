@@ -1,19 +1,19 @@
-"""What jobs say of models, read once a job: which evaluations judged a model, and how they ended.
+"""What jobs say of models: which evaluations judged a model, and how they ended.
 
-A job's notes never change once it is submitted, so each is read once for all pages; the results of an evaluation are
-read when they are there, and again when somebody has overruled a score.
+The results of an evaluation are read when they are there, and again when somebody has overruled a score.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunelab import workspace
+from tunelab.jobs.folder import JobFolder
+from tunelab.notebook.jobrecords import JobRecords
+from tunelab.notebook.shared import per_workspace
 
 #: `tunelab.evaluation.results.SUMMARY`, in a folder of results; that module is for workers.
 _SUMMARY = Path("results") / "summary.json"
@@ -55,21 +55,13 @@ class JobNotes:
     """The evaluations of a workspace, kept up with its jobs' folder."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Judged | None] = {}
-        self._at: int | None = None
+        self._records = JobRecords(_read)
         self._lock = threading.Lock()
 
     def refresh(self) -> list[Judged]:
         """Return the evaluations, newest first; folders are looked into only where jobs came or went."""
-        folder = workspace.current().jobs
         with self._lock:
-            at = folder.stat().st_mtime_ns
-            if at != self._at:
-                with os.scandir(folder) as entries:
-                    names = [entry.name for entry in entries if not entry.name.startswith(".")]
-                self._seen = {name: self._seen[name] if name in self._seen else _read(folder / name) for name in names}
-                self._at = at
-            found = [one for one in self._seen.values() if one is not None]
+            found = [one for one in self._records.read().values() if one is not None]
             for one in found:
                 if one.at == -1:
                     one.read()
@@ -83,24 +75,21 @@ class JobNotes:
         return found
 
 
-def _read(folder: Path) -> Judged | None:
-    try:
-        facts = json.loads((folder / "submitted.json").read_text(encoding="utf-8"))
-        # Customizations note rows that they train on; these note models.
-        models = facts.get("models")
-        if not isinstance(models, list) or "train_rows" in facts:
-            return None
-        given = facts.get("given") or {}
-        return Judged(
-            job=folder.name,
-            folder=folder,
-            models=tuple(str(model) for model in models),
-            submitted=float(facts["submitted_ns"]) / 1e9,
-            dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or _tasks(given)),
-            method=str(given.get("method") or ""),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+def _read(folder: JobFolder) -> Judged | None:
+    facts = folder.facts()
+    # Customizations note rows that they train on; these note models.
+    models = facts.get("models")
+    if not isinstance(models, list) or "train_rows" in facts:
         return None
+    given = facts.get("given") or {}
+    return Judged(
+        job=folder.id,
+        folder=folder.path,
+        models=tuple(str(model) for model in models),
+        submitted=float(facts["submitted_ns"]) / 1e9,
+        dataset=next(iter(facts.get("digests") or {}), None) or str(given.get("dataset") or _tasks(given)),
+        method=str(given.get("method") or ""),
+    )
 
 
 def _tasks(given: dict[str, Any]) -> str:
@@ -109,11 +98,7 @@ def _tasks(given: dict[str, Any]) -> str:
     return ", ".join(str(task) for task in tasks)
 
 
-_notes: dict[str, JobNotes] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def job_notes() -> JobNotes:
     """Return the current workspace's, shared by all pages."""
-    with _guard:
-        return _notes.setdefault(str(workspace.current().root), JobNotes())
+    return JobNotes()

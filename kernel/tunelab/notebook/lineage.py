@@ -11,6 +11,8 @@ from tunelab import task, workspace
 from tunelab.errors import Error
 from tunelab.lineage import KINDS, around
 from tunelab.notebook.datasets import View, apart
+from tunelab.notebook.files import stamps
+from tunelab.notebook.shared import per_workspace
 from tunelab.registry import links
 
 
@@ -47,9 +49,9 @@ class LineagePage:
         def work() -> None:
             # What is known is shown at once, even where a job has written to the store since.
             with contextlib.suppress(Error):
-                if known := _known.get(str(workspace.current().root)):
-                    self._tell(graph=around(self.of, known[1]).to_dict())
-            graph = around(self.of, _whole(anew)).to_dict()
+                if known := _store().graph:
+                    self._tell(graph=around(self.of, known).to_dict())
+            graph = around(self.of, _store().read(anew)).to_dict()
             self._tell(graph=graph, refused=None, reading=False)
 
         apart(work, lambda reason: self._tell(refused=reason, reading=False))
@@ -59,24 +61,32 @@ class LineagePage:
             self._view.state(**values)
 
 
-#: The whole graph of each workspace, with what its store was like when it was read.
-_known: dict[str, tuple[Any, dict[str, Any]]] = {}
-_reading = threading.Lock()
+class _Store:
+    """The whole graph of a workspace, with what its store was like when it was read."""
+
+    def __init__(self) -> None:
+        self._space = workspace.current()
+        self._at: Any = None
+        #: As it was read last; None before that.
+        self.graph: dict[str, Any] | None = None
+        self._reading = threading.Lock()
+
+    def read(self, anew: bool) -> dict[str, Any]:
+        """Return the graph, which is read where the store has changed, or anew."""
+        with self._reading:
+            at = self._stamp()
+            # A server elsewhere does not tell when something was written there.
+            if self.graph is None or anew or at is None or at != self._at:
+                self.graph, self._at = task.run("tunelab.registry.lineage:read", {}), at
+            return self.graph
+
+    def _stamp(self) -> Any:
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            return None
+        database = self._space.database
+        return stamps(database, database.with_name(f"{database.name}-wal"))
 
 
-def _whole(anew: bool) -> dict[str, Any]:
-    space = workspace.current()
-    with _reading:
-        at = _stamp(space)
-        found = _known.get(str(space.root))
-        # A server elsewhere does not tell when something was written there.
-        if found is None or anew or at is None or found[0] != at:
-            found = _known[str(space.root)] = (at, task.run("tunelab.registry.lineage:read", {}))
-        return found[1]
-
-
-def _stamp(space: workspace.Workspace) -> Any:
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return None
-    names = (space.database, space.database.with_name(f"{space.database.name}-wal"))
-    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in names)
+@per_workspace
+def _store() -> _Store:
+    return _Store()

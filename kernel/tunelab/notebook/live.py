@@ -21,6 +21,7 @@ from tunelab.jobs.curves import Curves, pack
 from tunelab.jobs.manager import Job
 from tunelab.notebook import evaluations, rollouts
 from tunelab.notebook.evaluations import EvaluationDesk
+from tunelab.notebook.lane import Noticing
 from tunelab.notebook.picture import picture
 from tunelab.notebook.rollouts import RolloutDesk
 from tunelab.notebook.snapshot import cell, snapshot
@@ -41,13 +42,6 @@ _VERBS: dict[str, Callable[[Job], Job]] = {
     "move_up": Job.move_up,
     "cancel": Job.cancel,
 }
-
-
-class Noticing(Protocol):
-    """Who is told why something could not be done."""
-
-    def notice(self, text: str) -> None:
-        """Say why something that this view asked for could not be done."""
 
 
 class View(Protocol):
@@ -83,10 +77,73 @@ class Watched(Protocol):
         """Return whether there is anything to come, and anyone to tell."""
 
 
-class Live:
+def news(shown: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the values that are not as they were shown."""
+    return {key: value for key, value in values.items() if key not in shown or shown[key] != value}
+
+
+class OnShow:
+    """What any number of views show at once."""
+
+    def __init__(self) -> None:
+        self._views: list[Any] = []
+        self._shown: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def remove(self, view: Any) -> None:
+        """Show it in this view no more."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+
+    def command(self, view: Any, content: dict[str, Any]) -> None:
+        """Do nothing: it is only shown."""
+
+    def has_news(self) -> bool:
+        """Return False: it is soon enough to look when that is due."""
+        return False
+
+    def wanted(self) -> bool:
+        """Return whether there is anyone to tell."""
+        return bool(self._views)
+
+    def _tell(self, **values: Any) -> None:
+        """Show the views those of the values that are new."""
+        with self._lock:
+            changed = news(self._shown, values)
+            self._shown |= changed
+            for view in tuple(self._views) if changed else ():
+                view.state(**changed)
+
+
+class Listing(OnShow):
+    """A list, a table or a page that is read again and again while it is on show."""
+
+    every_s = LIST_EVERY_S
+
+    def add(self, view: Any) -> None:
+        """Show it in one more view, from now on."""
+        with self._lock:
+            self.look()
+            self._views.append(view)
+            view.state(**self._shown)
+        watch(self, self.every_s)
+
+    def look(self) -> None:
+        """Tell the views of what is new, changed and gone."""
+        with self._lock:
+            self._tell(**self._present())
+
+    def _present(self) -> dict[str, Any]:
+        """Return all that a view shows."""
+        raise NotImplementedError
+
+
+class Live(OnShow):
     """One job on show. Get it by `live`; it is safe to use from several threads."""
 
     def __init__(self, folder: folders.JobFolder) -> None:
+        super().__init__()
         self.curves = Curves()
         self.job = Job(folder, hear=self.curves.fold)
         self._rollouts: RolloutDesk | None = None
@@ -97,12 +154,9 @@ class Live:
             self._evaluation = EvaluationDesk(folder, lambda: (look() or (lambda: None))())
         elif self.job.spec["technique"] in REINFORCEMENT:
             self._rollouts = RolloutDesk(folder.journal)
-        self._views: list[View] = []
-        self._shown: dict[str, Any] = {}
         self._pictured: tuple[Any, ...] | None = None
         self._revived = 0.0
         self._read_to = -1
-        self._lock = threading.RLock()
 
     def add(self, view: View) -> None:
         """Show the job in one more view, from now on."""
@@ -116,8 +170,7 @@ class Live:
     def remove(self, view: View) -> None:
         """Show the job in this view no more."""
         with self._lock:
-            if view in self._views:
-                self._views.remove(view)
+            super().remove(view)
             if self._rollouts:
                 self._rollouts.forget(view)
             if self._evaluation:
@@ -138,18 +191,13 @@ class Live:
             if now - self._revived > _REVIVE_EVERY_S and self.job.folder.journal.exists():
                 self._revived = now
                 self.job.view()
-            present = self._state()
-            changed = {
-                key: value for key, value in present.items() if key not in self._shown or self._shown[key] != value
-            }
+            changed = news(self._shown, self._state())
             # The seconds alone are no news; they come along with what is.
             if set(changed) == {"snapshot"} and "snapshot" in self._shown:
                 before = self._shown["snapshot"] | {"elapsed_s": changed["snapshot"]["elapsed_s"]}
                 if before == changed["snapshot"]:
                     changed = {}
-            self._shown |= changed
-            for view in tuple(self._views) if changed else ():
-                view.state(**changed)
+            self._tell(**changed)
 
     def has_news(self) -> bool:
         """Return whether the journal has grown since the last look."""
@@ -213,56 +261,6 @@ class Live:
             self._pictured = at
             return picture(now, self.curves, evaluation)
         return str(self._shown["picture"])
-
-
-class Listing:
-    """A list on show in any number of views, looked at as often as is soon enough.
-
-    Parameters
-    ----------
-    name
-        The trait by which views know it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._views: list[Any] = []
-        self._shown: list[dict[str, Any]] | None = None
-        self._lock = threading.RLock()
-
-    def add(self, view: Any) -> None:
-        """Show the list in one more view, from now on."""
-        with self._lock:
-            self.look()
-            self._views.append(view)
-            view.state(**{self._name: self._shown})
-        watch(self, LIST_EVERY_S)
-
-    def remove(self, view: Any) -> None:
-        """Show the list in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
-
-    def look(self) -> None:
-        """Tell the views of what is new, changed and gone."""
-        with self._lock:
-            present = self._present()
-            if present != self._shown:
-                self._shown = present
-                for view in tuple(self._views):
-                    view.state(**{self._name: present})
-
-    def has_news(self) -> bool:
-        """Return False: half a second is soon enough for a list."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
-
-    def _present(self) -> list[dict[str, Any]]:
-        raise NotImplementedError
 
 
 def did(job: Job, verb: str, view: Noticing) -> bool:

@@ -6,7 +6,8 @@ import argparse
 import inspect
 import re
 import shlex
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
@@ -19,8 +20,13 @@ from tunelab.plan import Plan
 from tunelab.spec import TECHNIQUES, load
 from tunelab.spec.rewards import PRESETS
 
+T = TypeVar("T")
 
-def say_in_one_line(call: Any) -> Any:
+#: A spec's mapping, and what is to be set over it.
+Asked = tuple[dict[str, Any], dict[str, Any]]
+
+
+def say_in_one_line(call: Callable[[], T]) -> T:
     """Turn a refusal into IPython's `UsageError`: one line for the reader, and a failed cell, so that Run All stops."""
     try:
         return call()
@@ -68,16 +74,12 @@ class TunelabMagics(Magics):
         dataset: pairs.jsonl
         """
         given = _parse(TunelabMagics.customize, line, "%customize")
-        return say_in_one_line(lambda: self._customize(given, cell, local_ns or {}))  # type: ignore[no-any-return]
 
-    def _customize(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job | Plan:
-        assert self.shell is not None
-        names = self.shell.user_ns | local_ns
-        spec, overrides = _asked(given, cell, names)
-        started = api.customize(spec, dry_run=given.dry_run, overrides=overrides, namespace=names)
-        if given.wait and isinstance(started, Job):
-            started.wait()
-        return started
+        def start(names: dict[str, Any]) -> Job | Plan:
+            spec, overrides = _asked(given, cell, names)
+            return api.customize(spec, dry_run=given.dry_run, overrides=overrides, namespace=names)
+
+        return self._started(start, local_ns, given.wait)
 
     @no_var_expand
     @needs_local_scope
@@ -110,15 +112,25 @@ class TunelabMagics(Magics):
         judge: {model: smollm2-135m, metrics: [human_like]}
         """
         given = _parse(TunelabMagics.evaluate, line, "%evaluate")
-        return say_in_one_line(lambda: self._evaluate(given, cell, local_ns or {}))  # type: ignore[no-any-return]
 
-    def _evaluate(self, given: argparse.Namespace, cell: str | None, local_ns: dict[str, Any]) -> Job:
-        spec, overrides = _asked_of_evaluation(given, cell)
+        def start(names: dict[str, Any]) -> Job:
+            spec, overrides = _asked_of_evaluation(given, cell)
+            return api.evaluate(spec, overrides=overrides, namespace=names)
+
+        return self._started(start, local_ns, given.wait)
+
+    def _started(self, start: Callable[[dict[str, Any]], T], local_ns: dict[str, Any] | None, wait: bool) -> T:
+        """Start a job with the notebook's variables, and wait for it where that is asked; refused in one line."""
         assert self.shell is not None
-        job = api.evaluate(spec, overrides=overrides, namespace=self.shell.user_ns | local_ns)
-        if given.wait:
-            job.wait()
-        return job
+        names = self.shell.user_ns | (local_ns or {})
+
+        def run() -> T:
+            started = start(names)
+            if wait and isinstance(started, Job):
+                started.wait()
+            return started
+
+        return say_in_one_line(run)
 
 
 def evaluation(text: str) -> dict[str, Any]:
@@ -129,20 +141,13 @@ def evaluation(text: str) -> dict[str, Any]:
     SpecError
         If it is none, or cannot be read.
     """
-    found = re.match(r"\s*(?:\w+\s*=\s*)?(%%?)evaluate\b([^\n]*)(?:\n|$)", text)
-    if found is None:
-        raise SpecError("The cell does not begin with %%evaluate or %evaluate.")
-    try:
-        given = _parse(TunelabMagics.evaluate, found[2], "%evaluate")
-        spec, overrides = _asked_of_evaluation(given, text[found.end() :] if found[1] == "%%" else None)
-    except UsageError as error:
-        raise SpecError(str(error)) from None
+    spec, overrides = _read("evaluate", text, _asked_of_evaluation)
     for key, value in overrides.items():
         load.set_at(spec, key, value)
     return spec
 
 
-def _asked_of_evaluation(given: argparse.Namespace, cell: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _asked_of_evaluation(given: argparse.Namespace, cell: str | None) -> Asked:
     """Return the evaluate spec's mapping that a line and a body ask for, and what is to be set over it."""
     spec = load.from_yaml(cell) if cell else {}
     if given.models:
@@ -179,20 +184,25 @@ def customization(text: str, names: dict[str, Any]) -> dict[str, Any]:
     SpecError
         If it is none, or cannot be read.
     """
-    found = re.match(r"\s*(?:\w+\s*=\s*)?(%%?)customize\b([^\n]*)(?:\n|$)", text)
-    if found is None:
-        raise SpecError("The cell does not begin with %%customize or %customize.")
-    try:
-        given = _parse(TunelabMagics.customize, found[2], "%customize")
-        spec, overrides = _asked(given, text[found.end() :] if found[1] == "%%" else None, names)
-    except UsageError as error:
-        raise SpecError(str(error)) from None
+    spec, overrides = _read("customize", text, lambda given, cell: _asked(given, cell, names))
     for key, value in overrides.items():
         load.override(spec, key, value)
     return spec
 
 
-def _asked(given: argparse.Namespace, cell: str | None, names: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(kind: str, text: str, asked: Callable[[argparse.Namespace, str | None], Asked]) -> Asked:
+    """Return what a cell's source asks for, if it begins with the magic of a kind."""
+    found = re.match(rf"\s*(?:\w+\s*=\s*)?(%%?){kind}\b([^\n]*)(?:\n|$)", text)
+    if found is None:
+        raise SpecError(f"The cell does not begin with %%{kind} or %{kind}.")
+    try:
+        given = _parse(getattr(TunelabMagics, kind), found[2], f"%{kind}")
+        return asked(given, text[found.end() :] if found[1] == "%%" else None)
+    except UsageError as error:
+        raise SpecError(str(error)) from None
+
+
+def _asked(given: argparse.Namespace, cell: str | None, names: dict[str, Any]) -> Asked:
     """Return the spec's mapping that a line and a body ask for, and what is to be set over it."""
     spec = load.from_yaml(cell) if cell else {}
     line = {

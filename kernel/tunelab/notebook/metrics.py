@@ -1,79 +1,43 @@
-"""A judge's metrics on show: the list of them, one version and what it is copied as, new ones from a form or a file.
-
-Everything that a view asks for is answered to that view alone, in a thread of its own: keeping a metric asks MLflow,
-and a page's next message is heard meanwhile.
-"""
+"""A judge's metrics on show: the list of them, one version and what it is copied as, new ones from a form or a file."""
 
 from __future__ import annotations
 
 import json
 import re
-import threading
 from typing import Any
 
 import yaml
 
-from tunelab import workspace
-from tunelab.data import versions
-from tunelab.errors import DataError, Error, SpecError
-from tunelab.models.find import CATALOG
-from tunelab.notebook import live
-from tunelab.notebook.datasets import View, apart
-from tunelab.registry import index as models
+from tunelab.errors import SpecError
+from tunelab.notebook import cells
+from tunelab.notebook.datasets import View
+from tunelab.notebook.shared import per_workspace
+from tunelab.notebook.textlist import TextList, Work, cut, literal, own_first, sendable
 from tunelab.registry import prompts as index
 from tunelab.scoring.metrics import Metric, metrics
 
-#: What a list shows of the instructions and of the scale, in characters.
-_SHOWN = 120
 #: A file holds its metrics no deeper: customMetricConfig, customMetrics, an item, customMetricDefinition.
 _DEPTH = 6
 
 
-class MetricList(live.Listing):
+class MetricList(TextList):
     """The newest version of each metric: the user's own first, the newest of them before, then what is built in."""
 
     def __init__(self) -> None:
-        super().__init__("metrics")
-        self._entries: list[index.Entry] | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._trouble: str | None = None
+        super().__init__("metric")
 
-    def add(self, view: View) -> None:
-        """Show the list in one more view, from now on."""
-        with self._lock:
-            super().add(view)
-            view.state(trouble=self._trouble)
+    def _works(self) -> dict[str, Work]:
+        return {"metric": self._show, "keep_metric": self._keep, "import_metric": self._import}
 
-    def look(self) -> None:
-        """Tell the views of what is new, and of why the list cannot be read."""
-        with self._lock:
-            before = self._trouble
-            super().look()
-            for view in tuple(self._views) if self._trouble != before else ():
-                view.state(trouble=self._trouble)
+    def _read(self) -> tuple[list[index.Entry]]:
+        return (index.entries("metric"),)
 
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: show a ``metric``, or keep one by ``keep_metric`` or ``import_metric``."""
-        kind = str(content["type"])
-        work = {"metric": self._show, "keep_metric": self._keep, "import_metric": self._import}.get(kind)
-        if work is not None:
-            asked = {"asked": kind} | ({"metric": content["metric"]} if kind == "metric" else {})
-            apart(
-                lambda: work(view, content),
-                lambda reason: view.message({"type": "metric_refused", "reason": _shown(reason)} | asked),
-            )
-
-    def _present(self) -> list[dict[str, Any]]:
-        try:
-            entries = index.entries("metric")
-            if entries != self._entries:
-                self._rows = _rows(entries)
-                self._entries = entries
-            self._trouble = None
-        except Error as error:
-            # Said in the list's place, with the remedy; what was read before stays.
-            self._trouble = _shown(str(error))
-        return self._rows
+    def _listed(self, entries: list[index.Entry]) -> list[dict[str, Any]]:
+        created = {entry.name: entry.created for entry in entries}
+        found: dict[str, list[Metric]] = {}
+        for metric in metrics():
+            found.setdefault(metric.name, []).append(metric)
+        return own_first([_row(kept, created.get(name)) for name, kept in found.items()])
 
     def _show(self, view: View, content: dict[str, Any]) -> None:
         metric = Metric.get(str(content["metric"]))
@@ -108,7 +72,7 @@ class MetricList(live.Listing):
             raise SpecError(f"{file} holds no metric; one is written {{'customMetricDefinition': {{…}}}}.")
         there = _named(given)
         if name is None and len(there) > 1:
-            view.message({"type": "metric_choice", "file": file, "names": [_shown(one) for one in there]})
+            view.message({"type": "metric_choice", "file": file, "names": [sendable(one) for one in there]})
             return
         before = _labels()
         try:
@@ -131,28 +95,14 @@ class MetricList(live.Listing):
         # The list first, so that what a view opens now is in it.
         self.look()
         known = [f"This is what {metric} said already, so no version was added."] if str(metric) in before else []
-        said = [_shown(note) for note in [*known, *notes]]
+        said = [sendable(note) for note in [*known, *notes]]
         view.message({"type": "metric_kept", "metric": str(metric), "asked": asked, "notes": said})
 
 
-_lists: dict[str, MetricList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def metric_list() -> MetricList:
     """Return the current workspace's metrics on show."""
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), MetricList())
-
-
-def _rows(entries: list[index.Entry]) -> list[dict[str, Any]]:
-    created = {entry.name: entry.created for entry in entries}
-    found: dict[str, list[Metric]] = {}
-    for metric in metrics():
-        found.setdefault(metric.name, []).append(metric)
-    rows = [_row(kept, created.get(name)) for name, kept in found.items()]
-    yours = [row for row in rows if not row["builtin"]]
-    return sorted(yours, key=lambda row: row["created"], reverse=True) + [row for row in rows if row["builtin"]]
+    return MetricList()
 
 
 def _row(kept: list[Metric], created: str | None) -> dict[str, Any]:
@@ -164,11 +114,11 @@ def _row(kept: list[Metric], created: str | None) -> dict[str, Any]:
         "version": kept[-1].version,
         "versions": [metric.version for metric in reversed(kept)],
         "builtin": created is None,
-        "scale": _cut(" < ".join(scale)),
+        "scale": cut(" < ".join(scale)),
         "categorical": newest.is_categorical,
         "ground_truth": newest.wants_ground_truth,
         "created": created,
-        "asks": _cut(" ".join(newest.instructions.split())),
+        "asks": cut(" ".join(newest.instructions.split())),
     }
 
 
@@ -186,34 +136,16 @@ def _named(given: Any, depth: int = _DEPTH) -> list[str]:
 
 
 def _cell(metric: Metric) -> str:
-    """Return a cell that judges by a metric: what there is to evaluate, on what rows there are for it."""
-    custom, base = models.names(), next(iter(CATALOG))
-    newest = max(models.entries(), key=lambda entry: entry.created).name if custom else base
-    rows = _evaluation_set()
-    head = yaml.safe_dump({"models": [newest]}, default_flow_style=None, allow_unicode=True)
-    data = yaml.safe_dump({"dataset": rows or "my-eval"}, allow_unicode=True).rstrip()
-    hint = "" if rows else "  # a dataset for evaluation: query, response"
-    judge = yaml.safe_dump({"judge": {"model": base, "metrics": [str(metric)]}}, default_flow_style=None).rstrip()
-    return f"%%evaluate\n{head}{data}{hint}\n{judge}  # or an endpoint's: model, base_url\n"
-
-
-def _evaluation_set() -> str | None:
-    """Return the newest dataset that is for evaluation."""
-    found = []
-    for name in versions.names():
-        try:
-            found.append(versions.load(name, versions.numbers(name)[-1]))
-        except (DataError, FileNotFoundError, IndexError):
-            # Damaged, or deleted while it was looked for: another will do.
-            continue
-    fit = [one for one in found if one.technique == "evaluation"]
-    return max(fit, key=lambda one: one.created).name if fit else None
+    """Return a cell that judges by a metric."""
+    judge = {"judge": {"model": cells.base(), "metrics": [str(metric)]}}
+    told = yaml.safe_dump(judge, default_flow_style=None).rstrip()
+    return cells.evaluation(f"{told}  # or an endpoint's: model, base_url\n")
 
 
 def _python(metric: Metric) -> str:
     """Return the code that makes the same metric in another workspace."""
     definition = metric.definition
-    lines = "\n".join(f"    {line!r}" for line in definition.instructions.splitlines(keepends=True))
+    lines = literal(definition.instructions)
     written = "\n".join(f"        {_item(one, definition.is_categorical)}," for one in definition.scale.items())
     opening, closing = "[]" if definition.is_categorical else "{}"
     return (
@@ -225,15 +157,6 @@ def _python(metric: Metric) -> str:
 def _item(rating: tuple[str, float], is_word: bool) -> str:
     word, value = rating
     return repr(word) if is_word else f"{word!r}: {int(value) if value.is_integer() else value!r}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _shown(text: str) -> str:
-    """Return a text of a file as a message can carry it: JSON escapes can make halves of characters."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 __all__ = ["MetricList", "metric_list"]

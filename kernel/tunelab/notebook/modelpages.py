@@ -15,68 +15,39 @@ from tunelab.jobs.folder import JobFolder, disk_bytes
 from tunelab.models import bases, size
 from tunelab.models.catalog import Shape
 from tunelab.notebook import jobnotes, live
-from tunelab.notebook.datasets import View, plain
+from tunelab.notebook.datasets import plain
+from tunelab.notebook.files import Stamp, stamp, stamps
 from tunelab.notebook.models import base_row, root, short
 from tunelab.registry import index, links
 
-_LOOK_EVERY_S = 0.5
 #: Of a job's folder, by its path: spec and facts, which stay as they are.
 _read_jobs: dict[Path, tuple[dict[str, Any], dict[str, Any]]] = {}
-_sizes: dict[Path, tuple[int, int]] = {}
+_sizes: dict[Path, tuple[Stamp, int]] = {}
 _guard = threading.Lock()
 
 
-class _Page:
-    """A page whose one trait is looked at again when what it is made of has changed."""
+class _Page(live.Listing):
+    """A page whose one trait is read again when what it is made of has changed."""
 
     def __init__(self) -> None:
-        self._views: list[View] = []
-        self._shown: dict[str, Any] | None = None
+        super().__init__()
         self._at: tuple[Any, ...] | None = None
-        self._lock = threading.RLock()
-
-    def add(self, view: View) -> None:
-        """Show it in one more view, from now on."""
-        with self._lock:
-            self.look()
-            self._views.append(view)
-            view.state(page=self._shown)
-        live.watch(self, _LOOK_EVERY_S)
-
-    def remove(self, view: View) -> None:
-        """Show it in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
-
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do nothing: a page is only shown."""
-
-    def has_news(self) -> bool:
-        """Return False: half a second is soon enough."""
-        return False
-
-    def wanted(self) -> bool:
-        """Return whether there is anyone to tell."""
-        return bool(self._views)
 
     def look(self) -> None:
         """Tell the views what has changed."""
         with self._lock:
             at = self._stamp()
-            if at == self._at:
-                return
-            present = self._present()
-            self._at = at
-            if present != self._shown:
-                self._shown = present
-                for view in tuple(self._views):
-                    view.state(page=present)
+            if at != self._at:
+                super().look()
+                self._at = at
+
+    def _present(self) -> dict[str, Any]:
+        return {"page": self._page()}
 
     def _stamp(self) -> tuple[Any, ...]:
         raise NotImplementedError
 
-    def _present(self) -> dict[str, Any]:
+    def _page(self) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -108,9 +79,9 @@ class ModelPage(_Page):
         space = workspace.current()
         judged = tuple((one.job, one.at) for one in jobnotes.job_notes().of(self._entry.label))
         job = space.jobs / self._entry.job
-        return (_mtime(space.index), judged, _mtime(job), _mtime(job / "checkpoints"), _mtime(Path(self._entry.path)))
+        return (judged, *stamps(space.index, job, job / "checkpoints", Path(self._entry.path)))
 
-    def _present(self) -> dict[str, Any]:
+    def _page(self) -> dict[str, Any]:
         # Read anew: a version may be rewritten from MLflow, under the same label.
         entries = index.entries()
         labels = {one.label: one for one in entries}
@@ -173,10 +144,10 @@ class BasePage(_Page):
         self._base = bases.find_base(name)
 
     def _stamp(self) -> tuple[Any, ...]:
-        return (_mtime(workspace.current().index), bases.stamp())
+        return (stamp(workspace.current().index), bases.stamp())
 
-    def _present(self) -> dict[str, Any]:
-        if self._shown is not None:
+    def _page(self) -> dict[str, Any]:
+        if self._shown:
             # Brought meanwhile, perhaps.
             self._base = bases.find_base(self._name)
         base = self._base
@@ -318,21 +289,14 @@ def _generate(models: list[str]) -> str:
 
 def _disk(path: Path) -> int | None:
     """Return what a model's files take, walked once as long as the folder's time is the same."""
-    at = _mtime(path)
-    if at == -1:
+    at = stamp(path)
+    if at is None:
         return None
-    if _sizes.get(path, (0, 0))[0] != at:
+    if path not in _sizes or _sizes[path][0] != at:
         # A snapshot of the hub's cache is links to files elsewhere, which count.
         links_to = sum(file.stat().st_size for file in path.iterdir() if file.is_symlink() and file.exists())
         _sizes[path] = at, disk_bytes(path) + links_to
     return _sizes[path][1]
-
-
-def _mtime(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return -1
 
 
 __all__ = ["BasePage", "ModelPage", "settings"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 from tunelab import workspace
 from tunelab.models import bases, size
 from tunelab.notebook import jobnotes, live
+from tunelab.notebook.files import Stamp, stamp
+from tunelab.notebook.shared import per_workspace
 from tunelab.registry import index
 
 #: So many scores of a model are shown in the list.
@@ -19,19 +20,16 @@ class ModelList(live.Listing):
     """Custom models, one row a name, the newest first; then base models, those that are here first."""
 
     def __init__(self) -> None:
-        super().__init__("models")
-        self._index_at: tuple[int, int] | None = None
+        super().__init__()
+        self._index_at: Stamp | None = None
         self._entries: dict[str, list[index.Entry]] = {}
 
-    def command(self, view: live.View, content: dict[str, Any]) -> None:
-        """Do nothing: the list is only shown."""
-
-    def _present(self) -> list[dict[str, Any]]:
+    def _present(self) -> dict[str, Any]:
         judged = jobnotes.job_notes().refresh()
-        return [*self._custom(judged), *(base_row(one) for one in bases.found())]
+        return {"models": [*self._custom(judged), *(base_row(one) for one in bases.found())]}
 
     def _custom(self, judged: list[jobnotes.Judged]) -> list[dict[str, Any]]:
-        at = _stamp(workspace.current().index)
+        at = stamp(workspace.current().index)
         if at != self._index_at:
             self._entries = {}
             for entry in index.entries():
@@ -40,15 +38,6 @@ class ModelList(live.Listing):
         best = _scores(judged)
         rows = [custom_row(entries, best) for entries in self._entries.values()]
         return sorted(rows, key=lambda row: (row["created"], row["name"]), reverse=True)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return (-1, 0)
-    # By the inode too: each version of the file is another one, put in its place.
-    return status.st_mtime_ns, status.st_ino
 
 
 def _scores(judged: list[jobnotes.Judged]) -> dict[str, list[dict[str, Any]]]:
@@ -118,14 +107,10 @@ def root(name: str, labels: dict[str, index.Entry]) -> str:
     return name
 
 
-_lists: dict[str, ModelList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def model_list() -> ModelList:
     """Return the current workspace's models on show."""
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), ModelList())
+    return ModelList()
 
 
 __all__ = ["ModelList", "base_row", "custom_row", "model_list", "root", "short"]

@@ -1,74 +1,34 @@
-"""Reward prompts on show: the list of them, one version with the jobs that it scored, and new ones from a form.
-
-Everything that a view asks for is answered to that view alone, in a thread of its own: keeping a prompt asks MLflow,
-and a page's next message is heard meanwhile.
-"""
+"""Reward prompts on show: the list of them, one version with the jobs that it scored, and new ones from a form."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import yaml
 
-from tunelab import workspace
-from tunelab.errors import Error
-from tunelab.models.find import CATALOG
-from tunelab.notebook import live
-from tunelab.notebook.datasets import View, apart
-from tunelab.notebook.rewardnotes import Scored, newest_dataset, reward_notes
+from tunelab.notebook import cells
+from tunelab.notebook.datasets import View
+from tunelab.notebook.rewardnotes import Scored, reward_notes
+from tunelab.notebook.shared import per_workspace
+from tunelab.notebook.textlist import TextList, Work, cut, literal, own_first, sendable
 from tunelab.registry import prompts as index
 from tunelab.scoring.prompts import VARIABLES, RewardPrompt, reward_prompts
 
-#: What a list shows of a template, in characters.
-_SHOWN = 120
 
-
-class PromptList(live.Listing):
+class PromptList(TextList):
     """The newest version of each reward prompt: the user's own first, the newest before, then what is built in."""
 
     def __init__(self) -> None:
-        super().__init__("prompts")
-        self._seen: tuple[list[index.Entry], tuple[Scored, ...]] | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._trouble: str | None = None
+        super().__init__("prompt")
 
-    def add(self, view: View) -> None:
-        """Show the list in one more view, from now on."""
-        with self._lock:
-            super().add(view)
-            view.state(trouble=self._trouble)
+    def _works(self) -> dict[str, Work]:
+        return {"prompt": self._show, "keep_prompt": self._keep}
 
-    def look(self) -> None:
-        """Tell the views of what is new, and of why the list cannot be read."""
-        with self._lock:
-            before = self._trouble
-            super().look()
-            for view in tuple(self._views) if self._trouble != before else ():
-                view.state(trouble=self._trouble)
+    def _read(self) -> tuple[list[index.Entry], tuple[Scored, ...]]:
+        return index.entries(), reward_notes().refresh()
 
-    def command(self, view: View, content: dict[str, Any]) -> None:
-        """Do what a view asks for: show a ``prompt``, or keep one by ``keep_prompt``."""
-        kind = str(content["type"])
-        work = {"prompt": self._show, "keep_prompt": self._keep}.get(kind)
-        if work is not None:
-            asked = {"asked": kind} | ({"prompt": content["prompt"]} if kind == "prompt" else {})
-            apart(
-                lambda: work(view, content),
-                lambda reason: view.message({"type": "prompt_refused", "reason": _shown(reason)} | asked),
-            )
-
-    def _present(self) -> list[dict[str, Any]]:
-        try:
-            entries, notes = index.entries(), reward_notes().refresh()
-            if self._seen is None or entries != self._seen[0] or notes is not self._seen[1]:
-                self._rows = _rows(entries, notes)
-                self._seen = entries, notes
-            self._trouble = None
-        except Error as error:
-            # Said in the list's place, with the remedy; what was read before stays.
-            self._trouble = _shown(str(error))
-        return self._rows
+    def _listed(self, entries: list[index.Entry], notes: tuple[Scored, ...]) -> list[dict[str, Any]]:
+        return _rows(entries, notes)
 
     def _show(self, view: View, content: dict[str, Any]) -> None:
         prompt = RewardPrompt.get(str(content["prompt"]))
@@ -78,7 +38,7 @@ class PromptList(live.Listing):
         view.message({
             "type": "prompt",
             "prompt": str(content["prompt"]),
-            "template": _shown(prompt.template),
+            "template": sendable(prompt.template),
             "created": created.get((prompt.name, prompt.version)),
             "cell": _cell(prompt),
             "python": _python(prompt),
@@ -94,14 +54,10 @@ class PromptList(live.Listing):
         view.message({"type": "prompt_kept", "prompt": str(prompt), "note": known})
 
 
-_lists: dict[str, PromptList] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def prompt_list() -> PromptList:
     """Return the current workspace's reward prompts on show."""
-    with _guard:
-        return _lists.setdefault(str(workspace.current().root), PromptList())
+    return PromptList()
 
 
 def _rows(entries: list[index.Entry], notes: tuple[Scored, ...]) -> list[dict[str, Any]]:
@@ -115,7 +71,7 @@ def _rows(entries: list[index.Entry], notes: tuple[Scored, ...]) -> list[dict[st
         found.setdefault(prompt.name, []).append(prompt)
     yours = {entry.name for entry in entries}
     builtin = {name for name in found if name not in yours or (name, found[name][-1].version) not in created}
-    rows: list[dict[str, Any]] = [
+    return own_first([
         {
             "name": name,
             "version": kept[-1].version,
@@ -123,13 +79,11 @@ def _rows(entries: list[index.Entry], notes: tuple[Scored, ...]) -> list[dict[st
             "builtin": name in builtin,
             "ground_truth": _wants(kept[-1].template),
             "created": created.get((name, kept[-1].version)),
-            "asks": _cut(" ".join(_shown(kept[-1].template).split())),
+            "asks": cut(" ".join(kept[-1].template.split())),
             "jobs": len(used.get(name, ())),
         }
         for name, kept in found.items()
-    ]
-    own = [row for row in rows if not row["builtin"]]
-    return sorted(own, key=lambda row: row["created"], reverse=True) + [row for row in rows if row["builtin"]]
+    ])  # fmt: skip
 
 
 def _wants(template: str) -> bool:
@@ -138,29 +92,15 @@ def _wants(template: str) -> bool:
 
 
 def _cell(prompt: RewardPrompt) -> str:
-    """Return a cell that customizes a model by a reward prompt, on what rows there are for it."""
-    base = next(iter(CATALOG))
-    rows = newest_dataset("rlaif", "rlvr")
-    head = yaml.safe_dump({"technique": "rlaif", "model": base}, sort_keys=False)
-    data = yaml.safe_dump({"dataset": rows or "my-prompts"}, allow_unicode=True).rstrip()
-    hint = "" if rows else "  # a dataset for rlaif: prompt"
-    reward = yaml.safe_dump({"reward": {"prompt": str(prompt), "model": base}}, default_flow_style=None).rstrip()
-    return f"%%customize\n{head}{data}{hint}\n{reward}  # or an endpoint's: model, base_url\n"
+    """Return a cell that customizes a model by a reward prompt."""
+    reward = {"reward": {"prompt": str(prompt), "model": cells.base()}}
+    told = yaml.safe_dump(reward, default_flow_style=None).rstrip()
+    return cells.customization("rlaif", f"{told}  # or an endpoint's: model, base_url\n", "prompt", "rlvr")
 
 
 def _python(prompt: RewardPrompt) -> str:
     """Return the code that makes the same reward prompt in another workspace."""
-    lines = "\n".join(f"    {line!r}" for line in prompt.template.splitlines(keepends=True))
-    return f"import tunelab as tl\n\ntl.RewardPrompt.create(\n    {prompt.name!r},\n{lines},\n)\n"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _shown(text: str) -> str:
-    """Return a text as a message can carry it: JSON escapes can make halves of characters."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return f"import tunelab as tl\n\ntl.RewardPrompt.create(\n    {prompt.name!r},\n{literal(prompt.template)},\n)\n"
 
 
 __all__ = ["PromptList", "prompt_list"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 from tunelab.notebook import live
@@ -11,16 +10,14 @@ from tunelab.notebook.datasets import apart, plain
 from tunelab.replay import Replay, look, submit
 
 
-class ReplayPage:
+class ReplayPage(live.OnShow):
     """One job's record in a view. Reading it may take seconds, where MLflow has it: it is done apart."""
 
     def __init__(self, job: str) -> None:
+        super().__init__()
         self._job = str(job)
         self._found: Replay | None = None
-        self._views: list[live.View] = []
-        self._shown: dict[str, Any] = {}
         self._busy = False
-        self._lock = threading.RLock()
 
     def add(self, view: live.View) -> None:
         """Show what differs in this view, as soon as it is known."""
@@ -30,12 +27,6 @@ class ReplayPage:
                 view.state(**self._shown)
                 return
         apart(self._look, lambda reason: self._tell(**_nothing(reason)))
-
-    def remove(self, view: live.View) -> None:
-        """Show it in this view no more."""
-        with self._lock:
-            if view in self._views:
-                self._views.remove(view)
 
     def command(self, view: live.View, content: dict[str, Any]) -> None:
         """Do what a view asks for: ``run`` the job again, once."""
@@ -71,12 +62,6 @@ class ReplayPage:
         with self._lock:
             self._busy = False
         self._tell(starting=False, failed=reason)
-
-    def _tell(self, **values: Any) -> None:
-        with self._lock:
-            self._shown |= values
-            for view in tuple(self._views):
-                view.state(**values)
 
 
 def _nothing(reason: str) -> dict[str, Any]:

@@ -1,24 +1,19 @@
-"""What jobs say of what scored their answers, read once a job: reward prompts, functions and presets.
+"""What jobs say of what scored their answers: reward prompts, functions and presets.
 
-A job's record never changes once it is submitted, so each is read once for all pages, when the folder of the jobs has
-changed; the spec only of a job that scores answers.
+The spec is read only of a job that scores answers.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tunelab import workspace
-from tunelab.data import versions
-from tunelab.errors import DataError
+from tunelab.jobs.folder import JobFolder
+from tunelab.notebook.jobrecords import JobRecords
+from tunelab.notebook.shared import per_workspace
 
 
 @dataclass(frozen=True)
@@ -50,49 +45,34 @@ class RewardNotes:
     """What scored the jobs of a workspace, kept up with its jobs' folder."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[Scored, ...]] = {}
-        self._at: int | None = None
+        self._records = JobRecords(_read)
+        self._read: dict[str, tuple[Scored, ...]] = {}
         self._found: tuple[Scored, ...] = ()
         self._lock = threading.Lock()
 
     def refresh(self) -> tuple[Scored, ...]:
         """Return what scored, the newest job first: the same object until jobs come or go."""
-        folder = workspace.current().jobs
         with self._lock:
-            try:
-                at = folder.stat().st_mtime_ns
-                if at != self._at:
-                    with os.scandir(folder) as entries:
-                        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-                    self._seen = {
-                        name: self._seen[name] if name in self._seen else _read(folder / name) for name in names
-                    }
-                    found = [one for scored in self._seen.values() for one in scored]
-                    self._found = tuple(sorted(found, key=lambda one: one.use.submitted, reverse=True))
-                    self._at = at
-            except FileNotFoundError:
-                # No job yet.
-                self._found = ()
+            read = self._records.read()
+            if read is not self._read:
+                found = [one for scored in read.values() for one in scored]
+                self._found = tuple(sorted(found, key=lambda one: one.use.submitted, reverse=True))
+                self._read = read
             return self._found
 
 
-def _read(folder: Path) -> tuple[Scored, ...]:
-    try:
-        facts = json.loads((folder / "submitted.json").read_text(encoding="utf-8"))
-        given = facts.get("given") or {}
-        digests = facts.get("reward") or facts.get("scoring") or {}
-        if not (digests or given.get("reward") or given.get("scorer")):
-            return ()
-        text = (folder / "spec.yaml").read_text(encoding="utf-8")
-        spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        is_evaluation = spec.get("kind") == "evaluate"
-        use = Use(folder.name, folder, is_evaluation, float(facts["submitted_ns"]) / 1e9)
-        parts = spec.get("scorer" if is_evaluation else "reward") or []
-        found = [_part(use, part, digests) for part in (parts if isinstance(parts, list) else [parts])]
-        return tuple(dict.fromkeys(one for one in found if one is not None))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        # Damaged, or gone while it was read.
+def _read(folder: JobFolder) -> tuple[Scored, ...]:
+    facts = folder.facts()
+    given = facts.get("given") or {}
+    digests = facts.get("reward") or facts.get("scoring") or {}
+    if not (digests or given.get("reward") or given.get("scorer")):
         return ()
+    spec = folder.spec()
+    is_evaluation = spec.get("kind") == "evaluate"
+    use = Use(folder.id, folder.path, is_evaluation, float(facts["submitted_ns"]) / 1e9)
+    parts = spec.get("scorer" if is_evaluation else "reward") or []
+    found = [_part(use, part, digests) for part in (parts if isinstance(parts, list) else [parts])]
+    return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def _part(use: Use, part: dict[str, Any], digests: dict[str, str]) -> Scored | None:
@@ -111,27 +91,10 @@ def day(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
 
 
-def newest_dataset(*techniques: str) -> str | None:
-    """Return the name of the newest dataset for one of these techniques."""
-    found = []
-    for name in versions.names():
-        try:
-            found.append(versions.load(name, versions.numbers(name)[-1]))
-        except (DataError, FileNotFoundError, IndexError):
-            # Damaged, or deleted while it was looked for: another will do.
-            continue
-    fit = [one for one in found if one.technique in techniques]
-    return max(fit, key=lambda one: one.created).name if fit else None
-
-
-_notes: dict[str, RewardNotes] = {}
-_guard = threading.Lock()
-
-
+@per_workspace
 def reward_notes() -> RewardNotes:
     """Return the current workspace's, shared by all pages."""
-    with _guard:
-        return _notes.setdefault(str(workspace.current().root), RewardNotes())
+    return RewardNotes()
 
 
-__all__ = ["RewardNotes", "Scored", "Use", "day", "newest_dataset", "reward_notes"]
+__all__ = ["RewardNotes", "Scored", "Use", "day", "reward_notes"]

@@ -6,15 +6,14 @@ the page's next message is heard meanwhile.
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 from tunelab.jobs.curves import Curve
 from tunelab.jobs.journal import Event
 from tunelab.jobs.rollouts import Group, Rollouts
+from tunelab.notebook.lane import Lane
 
 #: What a page asks a desk for.
 ASKED = ("rollouts", "group", "search")
@@ -40,10 +39,8 @@ class RolloutDesk:
 
     def __init__(self, journal: Path) -> None:
         self.rollouts = Rollouts(journal)
-        self._wanted: dict[tuple[Any, ...], tuple[View, dict[str, Any]]] = {}
-        self._is_busy = False
+        self._lane = Lane("tunelab-rollouts", "rollouts", "the job was removed.")
         self._shown: tuple[int, dict[str, Any]] = (-1, {})
-        self._lock = threading.Lock()
 
     def state(self) -> dict[str, Any]:
         """Return which steps there are, as runs [first, stride, count], and how many answers."""
@@ -55,41 +52,17 @@ class RolloutDesk:
 
     def command(self, view: View, content: dict[str, Any]) -> None:
         """Answer a view: ``rollouts`` of a step, a ``group`` of it, or a ``search``; none of it is waited for."""
-        with self._lock:
-            # A reader who drags through the steps wants the last one.
-            asked = (id(view), content["type"], content.get("group"))
-            self._wanted.pop(asked, None)
-            self._wanted[asked] = (view, content)
-            if self._is_busy:
-                return
-            self._is_busy = True
-        threading.Thread(target=self._answer_all, name="tunelab-rollouts", daemon=True).start()
+        # A reader who drags through the steps wants the last one.
+        self._lane.want(_which(content), lambda: view.message(self._answer(view, content)), view)
 
     def forget(self, view: object) -> None:
         """Answer a view no more."""
-        with self._lock:
-            self._wanted = {key: wanted for key, wanted in self._wanted.items() if wanted[0] is not view}
-
-    def _answer_all(self) -> None:
-        while True:
-            with self._lock:
-                if not self._wanted:
-                    self._is_busy = False
-                    return
-                view, content = self._wanted.pop(next(reversed(self._wanted)))
-            try:
-                view.message(self._answer(view, content))
-            except FileNotFoundError:
-                view.notice("The rollouts cannot be read: the job was removed.")
-            except Exception as error:
-                # In a thread nobody else would tell the reader; the log has the whole of it.
-                logging.getLogger("tunelab").exception("Rollouts could not be shown")
-                view.notice(f"The rollouts cannot be read: {type(error).__name__}: {error}")
+        self._lane.forget(view)
 
     def _answer(self, view: View, content: dict[str, Any]) -> dict[str, Any]:
         found = self.rollouts.read()
         if content["type"] == "search":
-            return self._search(view, str(content["text"]))
+            return self._search(view, content)
         step, held_out = int(content["step"]), bool(content["held_out"])
         at = {"type": content["type"], "step": step, "held_out": held_out}
         groups = found.groups(step, held_out)
@@ -103,16 +76,21 @@ class RolloutDesk:
             "left_off": max(0, len(groups) - _MOST_GROUPS),
         }
 
-    def _search(self, view: View, text: str) -> dict[str, Any]:
+    def _search(self, view: View, content: dict[str, Any]) -> dict[str, Any]:
+        text = str(content["text"])
         hits: list[dict[str, Any]] = []
         found = 0
         for group, answer in self.rollouts.search(text) if text.strip() else ():
             found += 1
             if len(hits) < _MOST_HITS:
                 hits.append(_hit(group, answer, text))
-            if (id(view), "search", None) in self._wanted:
+            if self._lane.waits(_which(content), view):
                 break  # another text is sought by now
         return {"type": "search", "text": text, "hits": hits, "found": found}
+
+
+def _which(content: dict[str, Any]) -> tuple[Any, ...]:
+    return content["type"], content.get("group")
 
 
 def _told(found: Rollouts, held_out: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import yaml
 from tunelab.evaluation.results import SUMMARY
 from tunelab.jobs.manager import Job
 from tunelab.jobs.view import JobView, sentence
+from tunelab.notebook.jobrecords import given
 
 #: The metric that says how a job of each technique goes; its held-out twin is ``eval_…``.
 HEADLINE = {"sft": "loss", "dpo": "rewards/margins", "rlvr": "reward", "rlaif": "reward"}
@@ -152,13 +153,11 @@ def headline(job: Job, view: JobView) -> dict[str, Any] | None:
 
 def cell(job: Job) -> str:
     """Return the cell that makes the same job again."""
-    # Jobs of the first release noted no more than the resolved spec.
-    given = job.facts.get("given") or {key: value for key, value in job.spec.items() if value is not None}
-    return written(job.spec["kind"], given)
+    return written(job.spec["kind"], given(job.spec, job.facts))
 
 
-def written(kind: str, given: dict[str, Any]) -> str:
+def written(kind: str, spec: dict[str, Any]) -> str:
     """Return a spec's mapping as a cell."""
     order = ["name", "model", "models", "technique", "dataset", "method"]
-    ordered = {key: given[key] for key in order if key in given} | given
+    ordered = {key: spec[key] for key in order if key in spec} | spec
     return f"%%{kind}\n" + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)

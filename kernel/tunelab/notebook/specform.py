@@ -10,10 +10,31 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
+from tunelab.data import versions
+from tunelab.errors import SpecError
+from tunelab.jobs import manager
+from tunelab.jobs.draft import Draft
 from tunelab.jobs.manager import Job
+from tunelab.models import find
 from tunelab.notebook.datasets import View, apart, plain
+from tunelab.notebook.jobrecords import given
+from tunelab.notebook.live import news
+from tunelab.notebook.snapshot import written
+from tunelab.registry import index
+
+_CALLED = {"customize": "a customization", "evaluate": "an evaluation"}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a start would take: facts by name, a dataset's report, and what to be warned of."""
+
+    facts: list[tuple[str, str]]
+    report: list[tuple[str, str]] | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 class SpecForm(ABC):
@@ -21,33 +42,55 @@ class SpecForm(ABC):
 
     Parameters
     ----------
-    data
-        What it begins with.
+    spec, cell, job
+        What it begins with: a spec's mapping, the source of a cell, or a job's id; nothing for an empty form.
+
+    Raises
+    ------
+    Error
+        If there is no such job, or the cell or the job is of another kind.
     """
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    #: The spec's.
+    kind: ClassVar[str]
+    #: The techniques of the datasets to choose from.
+    takes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, spec: dict[str, Any] | None = None, cell: str | None = None, job: str | None = None) -> None:
         self._view: View | None = None
         self._turn = 0
         self._shown: dict[str, Any] = {}
         self._busy = False
         self._lock = threading.RLock()
-        self._data = data
-
-    @abstractmethod
-    def _known(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return all that is told of what was typed."""
+        if cell is not None:
+            spec = self._of_cell(cell)
+        elif job is not None:
+            spec = self._of_job(job)
+        self._data = self._begun(dict(spec or {}))
 
     @abstractmethod
     def _of_cell(self, text: str) -> dict[str, Any]:
-        """Return what a form begins with that a cell opens."""
+        """Return the mapping that a cell asks for."""
+
+    @abstractmethod
+    def _begun(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return what a form begins with that opens a mapping."""
+
+    @abstractmethod
+    def _fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the form's ``schema`` and its groups, ``ui``, and choices of its own."""
+
+    @abstractmethod
+    def _draft(self, data: dict[str, Any]) -> Draft:
+        """Return what is known of what was typed."""
+
+    @abstractmethod
+    def _plan(self, data: dict[str, Any]) -> Planned:
+        """Look at all that a start would, and start nothing."""
 
     @abstractmethod
     def _begin(self, data: dict[str, Any]) -> Job:
         """Start the job."""
-
-    @abstractmethod
-    def _check(self, data: dict[str, Any]) -> None:
-        """Look at all that a start would, and start nothing."""
 
     def add(self, view: View) -> None:
         """Show the form."""
@@ -110,13 +153,41 @@ class SpecForm(ABC):
         known = self._known(data)
         with self._lock:
             if mine == self._turn:
-                news = {key: value for key, value in known.items() if self._shown.get(key) != value}
+                changed = news(self._shown, known)
                 self._shown |= known
-                self._tell(turn=turn, **news)
+                self._tell(turn=turn, **changed)
 
     def _parse(self, text: str) -> None:
-        data = self._of_cell(text)
+        data = self._begun(self._of_cell(text))
         self._tell(data=as_json(data), refused=None, **self._known(data))
+
+    def _known(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return all that is told of what was typed."""
+        found = self._draft(data)
+        return self._fields(data) | {
+            "models": _models(),
+            "datasets": dataset_choices(*self.takes),
+            "cell": written(self.kind, found.given),
+            "faults": [asdict(fault) | {"message": plain(fault.message)} for fault in found.faults],
+            "estimate": found.estimate,
+        }
+
+    def _of_job(self, job_id: str) -> dict[str, Any]:
+        job = manager.find(job_id)
+        if job.spec["kind"] != self.kind:
+            wanted = _CALLED[self.kind].partition(" ")[2]
+            raise SpecError(f"{job.id} is {_CALLED[job.spec['kind']]}, and no {wanted}.")
+        return {key: value for key, value in given(job.spec, job.facts).items() if key != "kind"}
+
+    def _check(self, data: dict[str, Any]) -> None:
+        plan = self._plan(data)
+        self._tell(
+            plan={
+                "facts": [[name, plain(value)] for name, value in plan.facts],
+                "report": plan.report and [[name, plain(value)] for name, value in plan.report],
+                "warnings": [plain(text) for text in plan.warnings],
+            }
+        )
 
     def _submit(self, data: dict[str, Any]) -> None:
         self._tell(submitted=self._begin(data).id)
@@ -139,3 +210,25 @@ def names() -> dict[str, Any]:
 
     shell = get_ipython()
     return shell.user_ns if shell is not None else {}
+
+
+def _models() -> list[dict[str, Any]]:
+    """Return the models to choose from: one's own, the newest first, then the catalog, those that are here before."""
+    own = sorted(index.entries(), key=lambda entry: entry.created, reverse=True)
+    found: list[dict[str, Any]] = [{"name": entry.label, "kind": "custom", "here": True} for entry in own]
+    base = []
+    for name, entry in find.CATALOG.items():
+        here = (find.prepared(name) / "source.json").is_file() or find.package_file(entry) is not None
+        here = here or find.hub_cache(entry.hub_id) is not None
+        base.append({"name": name, "kind": "base", "here": here, "params": entry.params})
+    return found + sorted(base, key=lambda row: not row["here"])
+
+
+def dataset_choices(*techniques: str) -> list[dict[str, Any]]:
+    """Return the newest version of each dataset for one of these techniques, the newest first."""
+    found = [versions.every(name)[-1] for name in versions.names()]
+    found = [version for version in found if version.technique in techniques]
+    return [
+        {"name": version.label, "technique": version.technique, "rows": version.rows}
+        for version in sorted(found, key=lambda version: version.created, reverse=True)
+    ]

@@ -12,6 +12,7 @@ import yaml
 
 from tunelab.spec import REINFORCEMENT
 from tunelab.spec.hyperparameters import catalog, method_of
+from tunelab.tables import columns
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,9 @@ class Recipe:
         ]
 
     def __repr__(self) -> str:
-        rows = [("setting", "value", "range", "source")] + [row[:4] for row in self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return f"Recipe: {self.technique} on {self.model}\n" + "\n".join(lines)
+        names = ("setting", "value", "range", "source")
+        rows = [dict(zip(names, row[:4], strict=True)) for row in self._rows()]
+        return f"Recipe: {self.technique} on {self.model}\n{columns(rows)}"
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="text-align:left">{t}</th>' for t in ("Setting", "Value", "Range", "Source"))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from tunelab import workspace
+from tunelab.registry.indexfile import IndexFile, Version
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Version):
     """One registered version of a custom model, and the folder its files are in."""
 
-    name: str
-    version: int
     job: str
     run_id: str
     base: str
@@ -32,9 +28,14 @@ class Entry:
         return f"{self.name}@{self.version}"
 
 
+_FILE = IndexFile(
+    Entry, lambda space: space.index, key="models", lock="index", what="models", refresh="tl.models(refresh=True)"
+)
+
+
 def entries() -> list[Entry]:
     """Return every version, by name and version."""
-    return sorted((Entry(**item) for item in _read()), key=lambda entry: (entry.name, entry.version))
+    return _FILE.entries()
 
 
 def find(name: str) -> Entry | None:
@@ -46,7 +47,7 @@ def find(name: str) -> Entry | None:
 
 def names() -> list[str]:
     """Return the names of all custom models."""
-    return sorted({entry.name for entry in entries()})
+    return _FILE.names()
 
 
 def versions(name: str) -> list[str]:
@@ -56,24 +57,9 @@ def versions(name: str) -> list[str]:
 
 def add(entry: Entry) -> None:
     """Add a version, or replace what was noted of it."""
-    with workspace.current().lock("index"):
-        kept = [item for item in _read() if (item["name"], item["version"]) != (entry.name, entry.version)]
-        _write([*kept, asdict(entry)])
+    _FILE.add(entry)
 
 
 def replace(found: list[Entry]) -> None:
     """Write the index anew, as `registry.store.rebuild_index` does from MLflow."""
-    with workspace.current().lock("index"):
-        _write([asdict(entry) for entry in found])
-
-
-def _read() -> list[dict[str, Any]]:
-    path = workspace.current().index
-    if not path.is_file():
-        return []
-    loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["models"]
-    return loaded
-
-
-def _write(items: list[dict[str, Any]]) -> None:
-    workspace.write_json(workspace.current().index, {"models": items})
+    _FILE.replace(found)

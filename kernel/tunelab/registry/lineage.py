@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from tunelab.errors import Error
 from tunelab.registry import store
 from tunelab.registry.links import without_secrets
 from tunelab.registry.prompts import metric_file, prompt_file
+from tunelab.registry.runs import dataset_digest, dataset_inputs, digests, under
 
 _PAGE = 1000
 _STATES = {
@@ -42,15 +42,14 @@ def read() -> dict[str, Any]:
     Error
         If MLflow cannot be reached.
     """
-    # Somebody waits: of itself MLflow asks a server that is away for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    store.hurry()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     try:
         client = store.client()
-        prompts = _pages(client.search_model_versions, "tags.`mlflow.prompt.is_prompt` = 'true'")
+        prompts = _versions(client, "tags.`mlflow.prompt.is_prompt` = 'true'")
         graph = _Graph({(one.name, str(one.version)): one for one in prompts})
         # The versions before the runs: they tell custom models from base models.
-        versions = [one for one in _pages(client.search_model_versions, None) if "tunelab.job" in one.tags]
+        versions = [one for one in _versions(client) if "tunelab.job" in one.tags]
         for version in versions:
             graph.version(version)
         for run in _runs(client):
@@ -58,8 +57,7 @@ def read() -> dict[str, Any]:
         for version in versions:
             graph.origin(version)
     except (MlflowException, OSError, SQLAlchemyError) as error:
-        # An address may have a password in it.
-        said = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0]).rstrip(".")[:300]
+        said = store.reason(error)[:300]
         raise Error(
             f"MLflow, which keeps the lineage, cannot be read now; try again when it answers: {said}."
         ) from error
@@ -83,11 +81,9 @@ class _Graph:
         model = self._node(
             "model", label, when=created, run_id=version.run_id or None, fragment=_version_page(version), facts=facts
         )
-        for key, url in tags.items():
-            if key.startswith(_ENDPOINT):
-                name = key.removeprefix(_ENDPOINT)
-                endpoint = self._node("endpoint", name, facts={"address": without_secrets(url)})
-                self._edge(model, endpoint, "deployed as")
+        for name, url in under(tags, _ENDPOINT).items():
+            endpoint = self._node("endpoint", name, facts={"address": without_secrets(url)})
+            self._edge(model, endpoint, "deployed as")
 
     def run(self, run: Any) -> None:
         """Add a job or an evaluation, what it used, and which versions it made."""
@@ -101,7 +97,7 @@ class _Graph:
             when=_time(run.info.start_time),
             commit=tags.get("mlflow.source.git.commit"),
             dirty=tags.get("tunelab.git.dirty") == "true",
-            packages={key.removeprefix("version."): value for key, value in tags.items() if key.startswith("version.")},
+            packages=under(tags, "version."),
             device=tags.get("tunelab.device"),
             run_id=run.info.run_id,
             experiment_id=str(run.info.experiment_id),
@@ -114,7 +110,7 @@ class _Graph:
                 "reason": tags.get("tunelab.reason", ""),
             },
         )
-        for given in (run.inputs and run.inputs.dataset_inputs) or ():
+        for given in dataset_inputs(run):
             self._dataset(job, given, is_evaluation)
         if is_evaluation:
             self._evaluated(job, tags, params)
@@ -146,7 +142,7 @@ class _Graph:
     def _dataset(self, job: str, given: Any, is_evaluation: bool) -> None:
         tags = {tag.key: tag.value for tag in given.tags}
         told, source = _json(given.dataset.profile, {}), _json(given.dataset.source, {})
-        digest = tags.get("tunelab.sha256") or given.dataset.digest
+        digest = dataset_digest(given)
         dataset = self._node(
             "dataset",
             given.dataset.name,
@@ -167,7 +163,7 @@ class _Graph:
             self._edge(source, job, "continued from" if source.startswith("model:") else "started from", note)
 
     def _evaluated(self, job: str, tags: dict[str, str], params: dict[str, str]) -> None:
-        judged = {key.removeprefix(_EVALUATED) for key in tags if key.startswith(_EVALUATED)}
+        judged = set(under(tags, _EVALUATED))
         said = _json(params.get("models"), [])
         for model in said:
             if isinstance(model, dict):
@@ -185,20 +181,20 @@ class _Graph:
                 (self._external(judge, {"base_url": address}), "") if address else self._model(judge, known=judged)
             )
             self._edge(source, job, "judged by", note)
-        digests = _digests(tags, "tunelab.scoring.")
+        scoring = digests(tags, "tunelab.scoring.")
         for label in _split(tags.get("tunelab.metrics", "")):
-            self._edge(self._text("metric", label, digests.get(metric_file(label)), tags), job, "judged by")
-        self._functions(job, _parts(params, "scorer"), digests, "scored by")
+            self._edge(self._text("metric", label, scoring.get(metric_file(label)), tags), job, "judged by")
+        self._functions(job, _parts(params, "scorer"), scoring, "scored by")
 
     def _rewarded(self, job: str, tags: dict[str, str], params: dict[str, str]) -> None:
         parts = _parts(params, "reward")
-        digests = _digests(tags, "tunelab.reward.")
+        reward = digests(tags, "tunelab.reward.")
         labels = [part["prompt"] for part in parts if part.get("prompt")] or _split(
             tags.get("tunelab.reward_prompt", "")
         )
         for label in dict.fromkeys(labels):
-            self._edge(self._text("prompt", label, digests.get(prompt_file(label)), tags), job, "rewarded by")
-        self._functions(job, parts, digests, "rewarded by")
+            self._edge(self._text("prompt", label, reward.get(prompt_file(label)), tags), job, "rewarded by")
+        self._functions(job, parts, reward, "rewarded by")
         for part in parts:
             if part.get("prompt") and (feedback := part.get("model")):
                 source, note = self._external(feedback, part), ""
@@ -206,12 +202,12 @@ class _Graph:
                     source, note = self._model(feedback)
                 self._edge(source, job, "judged by", note)
 
-    def _functions(self, job: str, parts: list[dict[str, Any]], digests: dict[str, str], meaning: str) -> None:
+    def _functions(self, job: str, parts: list[dict[str, Any]], files: dict[str, str], meaning: str) -> None:
         named = {part["source"]: part["name"] for part in parts if part.get("source") and part.get("name")}
         for part in parts:
             if preset := part.get("preset"):
                 self._edge(self._node("function", preset, facts={"kind": "preset"}), job, meaning)
-        for file, digest in digests.items():
+        for file, digest in files.items():
             if file in named or file.endswith(".py"):
                 name = named.get(file, file)
                 function = self._node("function", name, key=f"{name}#{digest[:12]}", digest=digest)
@@ -261,26 +257,14 @@ class _Graph:
         self.edges.setdefault((source, target, meaning), edge)
 
 
+def _versions(client: MlflowClient, of: str | None = None) -> list[Any]:
+    return list(store.pages(lambda token: client.search_model_versions(of, max_results=_PAGE, page_token=token)))
+
+
 def _runs(client: MlflowClient) -> Iterator[Any]:
-    experiments = [one.experiment_id for one in _pages(client.search_experiments, None)]
-    token = None
-    while experiments:
-        page = client.search_runs(experiments, "tags.`tunelab.job` != ''", max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _pages(search: Any, of: str | None) -> list[Any]:
-    """Return all that a search finds, which MLflow tells by pages."""
-    found, token = [], None
-    while True:
-        page = search(filter_string=of, max_results=_PAGE, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+    of, among = "tags.`tunelab.job` != ''", store.experiments(client)
+    if among:
+        yield from store.pages(lambda token: client.search_runs(among, of, max_results=_PAGE, page_token=token))
 
 
 def _parts(params: dict[str, str], name: str) -> list[dict[str, Any]]:
@@ -290,11 +274,6 @@ def _parts(params: dict[str, str], name: str) -> list[dict[str, Any]]:
         return [part for part in listed if isinstance(part, dict)]
     one = {key.removeprefix(f"{name}."): value for key, value in params.items() if key.startswith(f"{name}.")}
     return [one] if one else []
-
-
-def _digests(tags: dict[str, str], prefix: str) -> dict[str, str]:
-    found = {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
-    return {file: value.removeprefix("sha256:") for file, value in found.items()}
 
 
 def _split(labels: str) -> list[str]:

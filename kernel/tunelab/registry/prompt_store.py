@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from mlflow import MlflowClient
@@ -32,16 +30,13 @@ def register(name: str, template: str, kind: Kind = "reward") -> int:
     Error
         If MLflow refuses it or cannot be reached.
     """
-    # Somebody waits: of itself MLflow asks a server that is away for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    store.hurry()
     try:
         return ensure(store.client(), name, template, kind)
     except (MlflowException, OSError, SQLAlchemyError) as error:
-        # An address may have a password in it.
-        said = re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0]).rstrip(".")
         raise Error(
             f"MLflow did not take the {_WORDS[kind]} '{name}', and it was not kept; create it again when MLflow does: "
-            f"{said}."
+            f"{store.reason(error)}."
         ) from error
 
 
@@ -76,7 +71,7 @@ def rebuild_index(kind: Kind = "reward") -> dict[str, Any]:
     client = store.client()
     prefix = full_name("", kind)
     found, left_out = [], []
-    for prompt in _pages(client.search_prompts, f"name LIKE '{prefix}%'"):
+    for prompt in store.pages(lambda token: client.search_prompts(f"name LIKE '{prefix}%'", page_token=token)):
         name = prompt.name.removeprefix(prefix)
         for version in _versions(client, prompt.name):
             if kind == "metric":
@@ -110,7 +105,7 @@ def _is_same(kept: str, template: str, name: str, kind: Kind) -> bool:
 def _versions(client: MlflowClient, name: str) -> list[Any]:
     """Return the versions of a prompt that are texts, the oldest first."""
     try:
-        found = _pages(client.search_prompt_versions, name)
+        found = list(store.pages(lambda token: client.search_prompt_versions(name, page_token=token)))
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise
@@ -118,13 +113,3 @@ def _versions(client: MlflowClient, name: str) -> list[Any]:
     # MLflow's own pages also make prompts that are conversations.
     texts = [version for version in found if isinstance(version.template, str)]
     return sorted(texts, key=lambda version: int(version.version))
-
-
-def _pages(search: Callable[..., Any], of: str) -> list[Any]:
-    """Return all that a search finds, which MLflow tells by pages."""
-    page = search(of)
-    found = list(page)
-    while page.token:
-        page = search(of, page_token=page.token)
-        found += page
-    return found

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
-from tunelab import workspace
-from tunelab.errors import Error, SpecError
+from tunelab.errors import SpecError
+from tunelab.registry.indexfile import IndexFile, Version
 from tunelab.spec import faults
 from tunelab.spec.metrics import MetricDefinition
 
 #: What a text is for; MLflow's names begin with ``tunelab.KIND.``.
 Kind = Literal["reward", "metric"]
-_FILES: dict[Kind, str] = {"reward": "prompts.json", "metric": "metrics.json"}
-_WORDS: dict[Kind, tuple[str, str]] = {
-    "reward": ("reward prompts", "tl.reward_prompts(refresh=True)"),
-    "metric": ("metrics", "tl.metrics(refresh=True)"),
-}
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Version):
     """One version of a text of the user's."""
 
-    name: str
-    version: int
     template: str
     created: str
+
+
+_FILES: dict[Kind, IndexFile[Entry]] = {
+    "reward": IndexFile(
+        Entry,
+        lambda space: space.root / "prompts.json",
+        key="prompts",
+        lock="prompts",
+        what="reward prompts",
+        refresh="tl.reward_prompts(refresh=True)",
+    ),
+    "metric": IndexFile(
+        Entry,
+        lambda space: space.root / "metrics.json",
+        key="prompts",
+        lock="prompts",
+        what="metrics",
+        refresh="tl.metrics(refresh=True)",
+    ),
+}
 
 
 def prompt_file(label: str) -> str:
@@ -87,43 +98,22 @@ def metric_definition(told: dict[str, Any]) -> MetricDefinition:
 
 def entries(kind: Kind = "reward") -> list[Entry]:
     """Return every version, by name and version."""
-    return sorted((Entry(**item) for item in _read(kind)), key=lambda entry: (entry.name, entry.version))
+    return _FILES[kind].entries()
 
 
 def names(kind: Kind = "reward") -> list[str]:
     """Return the names, each once."""
-    return sorted({entry.name for entry in entries(kind)})
+    return _FILES[kind].names()
 
 
 def add(entry: Entry, kind: Kind = "reward") -> None:
     """Add a version, or replace what was noted of it."""
-    with workspace.current().lock("prompts"):
-        kept = [item for item in _read(kind) if (item["name"], item["version"]) != (entry.name, entry.version)]
-        workspace.write_json(_path(kind), {"prompts": [*kept, asdict(entry)]})
+    _FILES[kind].add(entry)
 
 
 def replace(found: list[Entry], kind: Kind = "reward") -> None:
     """Write the index anew, as `registry.prompt_store.rebuild_index` does from MLflow."""
-    with workspace.current().lock("prompts"):
-        workspace.write_json(_path(kind), {"prompts": [asdict(entry) for entry in found]})
-
-
-def _path(kind: Kind) -> Path:
-    return workspace.current().root / _FILES[kind]
-
-
-def _read(kind: Kind) -> list[dict[str, Any]]:
-    path = _path(kind)
-    if not path.is_file():
-        return []
-    try:
-        loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["prompts"]
-    except (ValueError, KeyError, TypeError) as error:
-        what, remedy = _WORDS[kind]
-        raise Error(
-            f"The index of {what} {path} cannot be read ({error}). Write it anew from MLflow: {remedy}."
-        ) from error
-    return loaded
+    _FILES[kind].replace(found)
 
 
 class _Dumper(yaml.SafeDumper):

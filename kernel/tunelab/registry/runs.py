@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 from mlflow.exceptions import MlflowException
 
 from tunelab.errors import Error
@@ -28,7 +28,7 @@ def record(job: str) -> dict[str, Any] | None:
 
 
 def _run(client: MlflowClient, job: str) -> Run | None:
-    experiments = [one.experiment_id for one in client.search_experiments()]
+    experiments = store.experiments(client)
     if "'" in job or not experiments:
         return None
     found = client.search_runs(experiments, f"tags.`tunelab.job` = '{job}'", max_results=1)
@@ -51,31 +51,35 @@ def _read(client: MlflowClient, run: Run) -> dict[str, Any] | None:
         "spec": yaml.safe_load(spec),
         "files": files,
         "facts": {
-            "versions": _under(tags, "version."),
+            "versions": under(tags, "version."),
             "platform": tags.get("tunelab.platform", ""),
             "processor": tags.get("tunelab.processor", ""),
             "commit": commit + ("+" if tags.get("tunelab.git.dirty") == "true" else "") if commit else None,
-            "digests": _datasets(run),
+            "digests": {one.dataset.name: dataset_digest(one) for one in dataset_inputs(run)},
             "weights": json.loads(tags.get("tunelab.weights", "{}")),
-            "reward": _digests(tags, "tunelab.reward."),
-            "scoring": _digests(tags, "tunelab.scoring."),
+            "reward": digests(tags, "tunelab.reward."),
+            "scoring": digests(tags, "tunelab.scoring."),
             "replay_of": tags.get("tunelab.replay_of"),
         },
     }
 
 
-def _under(tags: dict[str, str], prefix: str) -> dict[str, str]:
+def under(tags: dict[str, str], prefix: str) -> dict[str, str]:
+    """Return the tags whose names begin alike, by what comes after that."""
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
 
 
-def _digests(tags: dict[str, str], prefix: str) -> dict[str, str]:
-    return {name: value.removeprefix("sha256:") for name, value in _under(tags, prefix).items()}
+def digests(tags: dict[str, str], prefix: str) -> dict[str, str]:
+    """Return the digests of files that tags note under a prefix, by the files' names."""
+    return {name: value.removeprefix("sha256:") for name, value in under(tags, prefix).items()}
 
 
-def _datasets(run: Run) -> dict[str, str]:
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    found = {}
-    for one in inputs:
-        whole = {tag.key: tag.value for tag in one.tags}.get("tunelab.sha256")
-        found[one.dataset.name] = whole or one.dataset.digest
-    return found
+def dataset_inputs(run: Run) -> list[DatasetInput]:
+    """Return the datasets that a run has used."""
+    return run.inputs.dataset_inputs if run.inputs else []
+
+
+def dataset_digest(given: DatasetInput) -> str:
+    """Return the digest of a dataset's rows: the whole one, where it is noted."""
+    noted = {tag.key: tag.value for tag in given.tags}.get("tunelab.sha256")
+    return noted or given.dataset.digest

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
@@ -45,6 +48,34 @@ def experiment(connected: MlflowClient, name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise MlflowException(f"Experiment '{name}' was deleted in MLflow; restore it there, or use another.")
     return str(found.experiment_id)
+
+
+def experiments(connected: MlflowClient) -> list[str]:
+    """Return the ids of all experiments."""
+    found = pages(lambda token: connected.search_experiments(page_token=token))
+    return [str(one.experiment_id) for one in found]
+
+
+def pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield all that a search finds, which MLflow tells by pages; `search` takes the token of one."""
+    token = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def hurry() -> None:
+    """Have MLflow ask a server that is away only twice more, since somebody waits; of itself it asks for minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+
+def reason(error: Exception) -> str:
+    """Return why MLflow did not do something, in a line without a full stop."""
+    # An address may have a password in it.
+    return re.sub(r"//[^/\s]*@", "//", str(error).splitlines()[0]).rstrip(".")
 
 
 def local_path(uri: str) -> Path | None:
