@@ -2,6 +2,8 @@
 import { defaultRangeExtractor, useVirtualizer, type Range } from '@tanstack/react-virtual';
 import { useCallback, useLayoutEffect, useState, type ReactNode } from 'react';
 
+import { scrollerOf, usePlace, usePlaceInList } from './usePlaceInList';
+
 /** So many rows are drawn at once without delay; they can be found by the browser's own search, too. */
 const SHORT = 100;
 /** Pixels of a row that was not drawn yet. */
@@ -18,17 +20,23 @@ interface LongListProps<T> {
   readonly label?: string;
   /** The id of the list's heading, in place of a label. */
   readonly labelledBy?: string;
+  /** What its place is kept by, where the label is not enough. */
+  readonly name?: string;
 }
 
 /** The list; it scrolls with whatever it stands in. */
 export function LongList<T>(props: LongListProps<T>) {
-  const { rows, keyOf, children, className, label, labelledBy } = props;
-  return rows.length > SHORT ? (
-    <VirtualList {...props} />
-  ) : (
-    <ul aria-label={label} aria-labelledby={labelledBy}>
+  return props.rows.length > SHORT ? <VirtualList {...props} /> : <ShortList {...props} />;
+}
+
+function ShortList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
+  const [list, setList] = useState<HTMLUListElement | null>(null);
+  const place = usePlace(name ?? label ?? labelledBy ?? '');
+  const handlers = usePlaceInList(place, { list, keys: rows.map(keyOf) });
+  return (
+    <ul ref={setList} aria-label={label} aria-labelledby={labelledBy} {...handlers}>
       {rows.map(row => (
-        <li key={keyOf(row)} className={className}>
+        <li key={keyOf(row)} className={className} data-key={keyOf(row)}>
           {children(row)}
         </li>
       ))}
@@ -36,27 +44,38 @@ export function LongList<T>(props: LongListProps<T>) {
   );
 }
 
-function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }: LongListProps<T>) {
+function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
   const [list, setList] = useState<HTMLUListElement | null>(null);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
   // What stands above the list in what scrolls.
   const [above, setAbove] = useState(0);
-  const [focused, setFocused] = useState<string | null>(null);
   const attach = useCallback((node: HTMLUListElement | null) => {
     setList(node);
     setScroller(node && scrollerOf(node));
   }, []);
-  // Scrolled out of view it must not lose the focus.
-  const kept = focused === null ? -1 : rows.findIndex(row => keyOf(row) === focused);
+  const place = usePlace(name ?? label ?? labelledBy ?? '');
+  const keys = rows.map(keyOf);
+  // Scrolled out of view it must not lose the focus, and Tab finds it.
+  const kept = place.row === null ? -1 : keys.indexOf(place.row);
   // eslint-disable-next-line react-hooks/incompatible-library -- no function of it is kept past a rendering
   const virtualizer = useVirtualizer<HTMLElement, HTMLLIElement>({
     count: rows.length,
     getScrollElement: () => scroller,
     estimateSize: () => LIKELY,
-    getItemKey: index => keyAt(rows, index, keyOf),
+    getItemKey: index => keys[index] ?? index,
     overscan: BEYOND,
     scrollMargin: above,
-    rangeExtractor: range => withKept(range, kept)
+    rangeExtractor: range => withKept(range, kept),
+    initialOffset: place.left?.top ?? 0,
+    initialMeasurementsCache: place.left?.sizes ?? []
+  });
+  const handlers = usePlaceInList(place, {
+    list,
+    keys,
+    reveal: index => {
+      virtualizer.scrollToIndex(index, { align: 'auto' });
+    },
+    sizes: virtualizer.takeSnapshot
   });
   useLayoutEffect(() => {
     if (!list || !scroller) {
@@ -85,14 +104,7 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }:
       aria-label={label}
       aria-labelledby={labelledBy}
       style={{ height: virtualizer.getTotalSize() }}
-      onFocus={event => {
-        setFocused(event.target.closest('li')?.dataset.key ?? null);
-      }}
-      onBlur={event => {
-        if (!event.currentTarget.contains(event.relatedTarget)) {
-          setFocused(null);
-        }
-      }}
+      {...handlers}
     >
       {virtualizer.getVirtualItems().map(({ index, start }) => {
         const row = rows[index];
@@ -117,22 +129,8 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }:
   );
 }
 
-function keyAt<T>(rows: readonly T[], index: number, keyOf: (row: T) => string): string | number {
-  const row = rows[index];
-  return row === undefined ? index : keyOf(row);
-}
-
 /** The rows in view, and one more. */
 function withKept(range: Range, kept: number): number[] {
   const shown = defaultRangeExtractor(range);
   return kept < 0 || shown.includes(kept) ? shown : [...shown, kept].sort((one, other) => one - other);
-}
-
-/** What scrolls the list. */
-function scrollerOf(node: HTMLElement): HTMLElement {
-  let found = node.parentElement;
-  while (found && !/auto|scroll/.test(getComputedStyle(found).overflowY)) {
-    found = found.parentElement;
-  }
-  return found ?? document.documentElement;
 }
