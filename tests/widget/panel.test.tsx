@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import { translate } from '../../labextension/src/widget/i18n';
 import type { MetricsTraits } from '../../labextension/src/widget/judgemetrics';
 import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
 import type { ModelsTraits } from '../../labextension/src/widget/models';
@@ -334,6 +335,71 @@ describe('the head', () => {
     });
     draw(false);
     expect(screen.queryByRole('button', { name: 'Open as tab' })).toBeNull();
+  });
+});
+
+describe('in another language', () => {
+  const filled = (words: string, values: readonly unknown[]) =>
+    `«${words.replace(/%(\d)/g, (_mark, place: string) => String(values[Number(place) - 1]))}»`;
+
+  beforeEach(() => {
+    translate({
+      __: (words, ...values) => filled(words, values),
+      _n: (singular, plural, n, ...values) => filled(n === 1 ? singular : plural, [n, ...values])
+    });
+  });
+
+  afterEach(() => {
+    translate(null);
+  });
+
+  test('are the words of the list of jobs', () => {
+    const { model } = show([
+      row({ id: 'r-1', step: 1282, total: 2654 }),
+      row({ id: 'q-2', state: 'queued', step: null, position: 1 }),
+      row({ id: 'x-3', state: 'cancelled', ended: NOW / 1000 - 86_400 })
+    ]);
+    const list = screen.getByRole('list', { name: '«Jobs»' });
+    const parts = [...list.querySelectorAll('.tunelab-subject')].map(text);
+    expect(parts).toEqual([
+      'DPO · smollm2-135m',
+      '«1,282 of 2,654» · «3 min left»',
+      '«next»',
+      'DPO · smollm2-135m',
+      'DPO · smollm2-135m · «cancelled» · «yesterday»'
+    ]);
+    expect(within(list).getByRole('button', { name: /^«chatty: .*\. Open job r-1»$/ })).toBeTruthy();
+    const search = screen.getByRole<HTMLInputElement>('searchbox', { name: '«Filter the jobs»' });
+    expect(search.placeholder).toBe('«Filter by name, model, state…»');
+    expect([...screen.getByRole<HTMLSelectElement>('combobox', { name: '«State»' }).options].at(1)?.text).toBe(
+      '«Active»'
+    );
+    fireEvent.change(search, { target: { value: 'xyz' } });
+    expect(screen.getByText('«No job matches “xyz”.»')).toBeTruthy();
+    fireEvent.click(button('«Show all jobs»'));
+    fireEvent.click(button(/Open job r-1/));
+    expect(screen.getByText('«Reading the journal…»')).toBeTruthy();
+    model.update({ jobs: [] });
+    expect(screen.getByText('«No jobs yet.»')).toBeTruthy();
+  });
+
+  test('are the words of the list of datasets', () => {
+    show([row()]);
+    fireEvent.click(screen.getByRole('tab', { name: '«Datasets»' }));
+    const [only] = within(screen.getByRole('list', { name: '«Datasets»' })).getAllByRole('button');
+    expect([...only!.querySelectorAll('.tunelab-subject, .tunelab-row-trouble')].map(text)).toEqual([
+      '«2 versions»',
+      'DPO · «10,003 rows» · 11:00',
+      'pairs.jsonl',
+      '«1 warning»'
+    ]);
+    const search = screen.getByRole<HTMLInputElement>('searchbox', { name: '«Filter the datasets»' });
+    expect(search.placeholder).toBe('«Filter by name, technique, source…»');
+    fireEvent.change(search, { target: { value: 'xyz' } });
+    expect(screen.getByText('«No dataset matches “xyz”.»')).toBeTruthy();
+    fireEvent.change(search, { target: { value: '' } });
+    fireEvent.click(button(/^human-like@2/));
+    expect(screen.getByText('«Reading the report…»')).toBeTruthy();
   });
 });
 
