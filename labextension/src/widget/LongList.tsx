@@ -8,6 +8,8 @@ import { scrollerOf, usePlace, usePlaceInList } from './usePlaceInList';
 const SHORT = 100;
 /** Pixels of a row that was not drawn yet. */
 const LIKELY = 62;
+/** Pixels of the view before it is measured: with some rows at once the focus stays where it is. */
+const VIEW = 600;
 /** Rows beyond the view, so that Tab and quick scrolling find something. */
 const BEYOND = 8;
 
@@ -25,26 +27,8 @@ interface LongListProps<T> {
 }
 
 /** The list; it scrolls with whatever it stands in. */
-export function LongList<T>(props: LongListProps<T>) {
-  return props.rows.length > SHORT ? <VirtualList {...props} /> : <ShortList {...props} />;
-}
-
-function ShortList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
-  const [list, setList] = useState<HTMLUListElement | null>(null);
-  const place = usePlace(name ?? label ?? labelledBy ?? '');
-  const handlers = usePlaceInList(place, { list, keys: rows.map(keyOf) });
-  return (
-    <ul ref={setList} aria-label={label} aria-labelledby={labelledBy} {...handlers}>
-      {rows.map(row => (
-        <li key={keyOf(row)} className={className} data-key={keyOf(row)}>
-          {children(row)}
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
+export function LongList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
+  const isLong = rows.length > SHORT;
   const [list, setList] = useState<HTMLUListElement | null>(null);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
   // What stands above the list in what scrolls.
@@ -59,26 +43,31 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy, n
   const kept = place.row === null ? -1 : keys.indexOf(place.row);
   // eslint-disable-next-line react-hooks/incompatible-library -- no function of it is kept past a rendering
   const virtualizer = useVirtualizer<HTMLElement, HTMLLIElement>({
+    enabled: isLong,
     count: rows.length,
     getScrollElement: () => scroller,
     estimateSize: () => LIKELY,
+    initialRect: { width: 0, height: VIEW },
     getItemKey: index => keys[index] ?? index,
     overscan: BEYOND,
     scrollMargin: above,
     rangeExtractor: range => withKept(range, kept),
-    initialOffset: place.left?.top ?? 0,
+    // A list that becomes long stays where it is.
+    initialOffset: () => scroller?.scrollTop ?? place.left?.top ?? 0,
     initialMeasurementsCache: place.left?.sizes ?? []
   });
   const handlers = usePlaceInList(place, {
     list,
     keys,
-    reveal: index => {
-      virtualizer.scrollToIndex(index, { align: 'auto' });
-    },
+    reveal: isLong
+      ? index => {
+          virtualizer.scrollToIndex(index, { align: 'auto' });
+        }
+      : null,
     sizes: virtualizer.takeSnapshot
   });
   useLayoutEffect(() => {
-    if (!list || !scroller) {
+    if (!isLong || !list || !scroller) {
       return undefined;
     }
     const measure = () => {
@@ -96,16 +85,21 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy, n
     return () => {
       observer.disconnect();
     };
-  }, [list, scroller, rows, className]);
+  }, [isLong, list, scroller, rows, className]);
+  const named = { 'aria-label': label, 'aria-labelledby': labelledBy };
+  if (!isLong) {
+    return (
+      <ul ref={attach} {...named} {...handlers}>
+        {rows.map(row => (
+          <li key={keyOf(row)} className={className} data-key={keyOf(row)}>
+            {children(row)}
+          </li>
+        ))}
+      </ul>
+    );
+  }
   return (
-    <ul
-      ref={attach}
-      className="tunelab-long"
-      aria-label={label}
-      aria-labelledby={labelledBy}
-      style={{ height: virtualizer.getTotalSize() }}
-      {...handlers}
-    >
+    <ul ref={attach} className="tunelab-long" {...named} style={{ height: virtualizer.getTotalSize() }} {...handlers}>
       {virtualizer.getVirtualItems().map(({ index, start }) => {
         const row = rows[index];
         return (

@@ -26,7 +26,7 @@ interface Left {
 
 /** A place in a list, for as long as the list shows. */
 export interface Place {
-  /** How the list was left, or null where it shows for the first time. */
+  /** How the list was left before, or null where it shows for the first time. */
   readonly left: Left | null;
   readonly leave: (left: Left) => void;
   /** The row that Tab stops at, by its key; the first that is drawn where it is null. */
@@ -51,9 +51,19 @@ interface ListOptions {
   readonly list: HTMLElement | null;
   /** The keys of all rows, in their order. */
   readonly keys: readonly string[];
-  /** Brings a row into view, where the browser cannot since it may not be drawn yet. */
-  readonly reveal?: (index: number) => void;
-  readonly sizes?: () => VirtualItem[];
+  /** Brings a row into view where the browser cannot, since not all rows are drawn. */
+  readonly reveal: ((index: number) => void) | null;
+  /** The heights that are known. */
+  readonly sizes: () => VirtualItem[];
+}
+
+/** A row that is to have the focus. */
+interface Wanted {
+  readonly key: string;
+  /** Which of its controls, counted from the last. */
+  readonly control: number;
+  /** Whether a page led back to it. */
+  readonly isBack: boolean;
 }
 
 /** What the list has to do with a key, the focus and a click. */
@@ -66,17 +76,19 @@ interface Handlers {
 /** Keeps the place in a list. A row's last control is the one that opens it; others stand before it. */
 export function usePlaceInList(place: Place, { list, keys, reveal, sizes }: ListOptions): Handlers {
   const { row, setRow } = place;
-  // A row that gets the focus once it is drawn, and which of its controls, counted from the last.
-  const awaited = useRef<{ readonly key: string; readonly control: number } | null>(null);
-  const latest = useRef({ ...place, keys, reveal, sizes });
+  // A row that gets the focus once it is drawn.
+  const awaited = useRef<Wanted | null>(null);
+  const latest = useRef({ ...place, keys, sizes });
   useLayoutEffect(() => {
-    latest.current = { ...place, keys, reveal, sizes };
+    latest.current = { ...place, keys, sizes };
   });
-  const give = (item: HTMLElement, control: number) => {
+  const give = (item: HTMLElement, { control, isBack }: Wanted) => {
     awaited.current = null;
     const controls = controlsOf(item);
-    (controls.at(-1 - control) ?? controls.at(-1))?.focus({ preventScroll: reveal !== undefined });
-    reveal?.(keys.indexOf(keyOf(item)));
+    // On the way back it is in view already, or the browser finds it near.
+    const scrolls = isBack ? null : reveal;
+    (controls.at(-1 - control) ?? controls.at(-1))?.focus({ preventScroll: scrolls !== null });
+    scrolls?.(keys.indexOf(keyOf(item)));
   };
   useLayoutEffect(() => {
     if (!list) {
@@ -88,7 +100,7 @@ export function usePlaceInList(place: Place, { list, keys, reveal, sizes }: List
       scroller.scrollTop = left.top;
       // Where something else has the focus by now, it keeps it.
       if (left.hadFocus && left.row !== null && present.includes(left.row) && isFree(list)) {
-        awaited.current = { key: left.row, control: 0 };
+        awaited.current = { key: left.row, control: 0, isBack: true };
       }
     }
     return () => {
@@ -100,7 +112,7 @@ export function usePlaceInList(place: Place, { list, keys, reveal, sizes }: List
         row: item ? keyOf(item) : last,
         hadFocus: item !== null,
         top: scroller.scrollTop,
-        sizes: measured?.() ?? []
+        sizes: measured()
       });
     };
   }, [list]);
@@ -119,7 +131,7 @@ export function usePlaceInList(place: Place, { list, keys, reveal, sizes }: List
     const wanted = awaited.current;
     const item = wanted && items.find(each => keyOf(each) === wanted.key);
     if (wanted && item) {
-      give(item, wanted.control);
+      give(item, wanted);
     }
   });
   return {
@@ -136,11 +148,14 @@ export function usePlaceInList(place: Place, { list, keys, reveal, sizes }: List
         .reverse()
         .indexOf(event.target as HTMLElement);
       const next = itemsOf(list).find(each => keyOf(each) === key);
-      if (next) {
-        give(next, control);
-      } else if (key !== undefined) {
-        awaited.current = { key, control };
-        setRow(key);
+      if (key !== undefined) {
+        const wanted = { key, control, isBack: false };
+        if (next) {
+          give(next, wanted);
+        } else {
+          awaited.current = wanted;
+          setRow(key);
+        }
       }
     },
     onFocus: event => {
