@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import { translate } from '../../labextension/src/widget/i18n';
 import type { MetricsTraits } from '../../labextension/src/widget/judgemetrics';
 import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
 import type { ModelsTraits } from '../../labextension/src/widget/models';
@@ -145,6 +146,261 @@ describe('the list', () => {
     fireEvent.change(screen.getByRole('searchbox', { name: 'Filter the jobs' }), { target: { value: wanted } });
     expect(ids()).toEqual(expected);
     expect(screen.queryByText(`No job matches “${wanted}”.`) !== null).toBe(expected.length === 0);
+  });
+});
+
+describe('the filter by state', () => {
+  const select = () => screen.queryByRole<HTMLSelectElement>('combobox', { name: 'State' });
+  const search = () => screen.getByRole('searchbox', { name: 'Filter the jobs' });
+  const choose = (value: string) => {
+    fireEvent.change(select()!, { target: { value } });
+  };
+  const some = () => [
+    row({ id: 'q-1', state: 'queued' }),
+    row({ id: 'r-2', state: 'running', name: 'poet' }),
+    row({ id: 'v-3', state: 'recovering' }),
+    row({ id: 'p-4', state: 'paused' }),
+    row({ id: 'c-5', state: 'completed', name: 'poet' }),
+    row({ id: 'f-6', state: 'failed' }),
+    row({ id: 'x-7', state: 'cancelled' }),
+    row({ id: 'e-8', state: 'failed', kind: 'evaluate' })
+  ];
+
+  test('has these', () => {
+    show(some());
+    expect([...select()!.options].map(option => option.text)).toEqual([
+      'All states',
+      'Active',
+      'Paused',
+      'Completed',
+      'Failed',
+      'Cancelled'
+    ]);
+    expect(select()!.value).toBe('all');
+  });
+
+  test.each([
+    ['all', ['q-1', 'r-2', 'v-3', 'p-4', 'c-5', 'f-6', 'x-7']],
+    ['active', ['q-1', 'r-2', 'v-3', 'p-4']],
+    ['paused', ['p-4']],
+    ['completed', ['c-5']],
+    ['failed', ['f-6']],
+    ['cancelled', ['x-7']]
+  ])('of %s shows %j', (states, expected) => {
+    show(some());
+    choose(states);
+    expect(ids()).toEqual(expected);
+  });
+
+  test('goes together with the text', () => {
+    show(some());
+    choose('active');
+    fireEvent.change(search(), { target: { value: 'poet' } });
+    expect(ids()).toEqual(['r-2']);
+  });
+
+  test('is there where the jobs of the place have two states, and while one is chosen', () => {
+    const { model } = show([row({ id: 'a-1' }), row({ id: 'b-2', state: 'failed', kind: 'evaluate' })]);
+    expect(select()).toBeNull();
+    model.update({ jobs: [row({ id: 'a-1' }), row({ id: 'c-3', state: 'failed' })] });
+    choose('failed');
+    model.update({ jobs: [row({ id: 'a-1' })] });
+    expect(ids()).toEqual([]);
+    choose('all');
+    expect(ids()).toEqual(['a-1']);
+    expect(select()).toBeNull();
+  });
+
+  test.each([
+    ['all', 'xyz', 'No job matches “xyz”.'],
+    ['paused', ' ', 'No job is in the state “Paused”.'],
+    ['failed', '%1', 'No job in the state “Failed” matches “%1”.']
+  ])('of %s with the text %j that matches nothing says so, and shows all again', (states, wanted, sentence) => {
+    show([row({ id: 'a-1' }), row({ id: 'c-5', state: 'completed' })]);
+    choose(states);
+    fireEvent.change(search(), { target: { value: wanted } });
+    expect(ids()).toEqual([]);
+    expect(screen.getByRole('status').firstChild?.textContent).toBe(sentence);
+    fireEvent.click(button('Show all jobs'));
+    expect(ids()).toEqual(['a-1', 'c-5']);
+    expect(screen.queryByRole('status')).toBeNull();
+    expect(document.activeElement).toBe(search());
+  });
+
+  test('of evaluations is another', () => {
+    show(some());
+    choose('failed');
+    fireEvent.click(screen.getByRole('tab', { name: /^Evaluations/ }));
+    expect(select()).toBeNull();
+    expect(ids()).toEqual(['e-8']);
+    fireEvent.click(screen.getByRole('tab', { name: /^Jobs/ }));
+    expect(ids()).toEqual(['f-6']);
+  });
+});
+
+describe('the way back to a list', () => {
+  const place = (name: string) => screen.getByRole('tab', { name: new RegExp(`^${name}`) });
+  const body = () => screen.getByRole('tabpanel');
+
+  /** Scrolls, opens a row, and goes back from its page by the keyboard. */
+  function goAndCome(wanted: () => HTMLElement) {
+    body().scrollTop = 120;
+    wanted().focus();
+    fireEvent.click(wanted());
+    body().scrollTop = 0;
+    const back = button(/^‹/);
+    expect(document.activeElement).toBe(back);
+    fireEvent.click(back);
+    expect(document.activeElement).toBe(wanted());
+    expect(body().scrollTop).toBe(120);
+  }
+
+  beforeEach(() => {
+    // jsdom reads none of the bundle's.
+    const style = document.head.appendChild(document.createElement('style'));
+    style.textContent = '.tunelab-side-body { overflow-y: auto }';
+  });
+
+  afterEach(() => {
+    document.head.querySelector('style')?.remove();
+  });
+
+  test('of jobs leads to the row and what it was filtered by', () => {
+    show([row({ id: 'a-1' }), row({ id: 'b-2' }), row({ id: 'c-3', state: 'failed' })]);
+    fireEvent.change(screen.getByRole('combobox', { name: 'State' }), { target: { value: 'active' } });
+    goAndCome(() => button(/Open job b-2$/));
+    expect(ids()).toEqual(['a-1', 'b-2']);
+  });
+
+  test('of datasets, too', () => {
+    show([row()]);
+    fireEvent.click(place('Datasets'));
+    fireEvent.change(screen.getByRole('searchbox'), { target: { value: 'human' } });
+    goAndCome(() => button(/^human-like@2/));
+    expect(screen.getByRole<HTMLInputElement>('searchbox').value).toBe('human');
+  });
+
+  test('leads there also by pages of other places', () => {
+    show([row({ id: 'a-1', state: 'completed' }), row({ id: 'b-2', state: 'completed' })]);
+    fireEvent.click(button(/Open job b-2$/));
+    shell.openJobs[0]!.answer({ state: 'completed' });
+    fireEvent.click(button('Run again…'));
+    fireEvent.click(button('‹ b-2'));
+    fireEvent.click(button('‹ All jobs'));
+    expect(document.activeElement).toBe(button(/Open job b-2$/));
+  });
+
+  test('takes the focus from nothing that got it by other means', () => {
+    show([row({ id: 'a-1' })]);
+    fireEvent.click(button(/Open job a-1$/));
+    place('Jobs').focus();
+    fireEvent.click(place('Jobs'));
+    expect(ids()).toEqual(['a-1']);
+    expect(document.activeElement).toBe(place('Jobs'));
+  });
+
+  test('another place begins at its top', () => {
+    show([row({ id: 'a-1' })]);
+    body().scrollTop = 120;
+    fireEvent.click(place('Datasets'));
+    expect(body().scrollTop).toBe(0);
+    fireEvent.click(place('Jobs'));
+    expect(body().scrollTop).toBe(120);
+  });
+});
+
+describe('the head', () => {
+  test('opens what is on show in a tab, by an icon with a name', () => {
+    const draw = (canOpenTab: boolean) => {
+      const [paint, unmount] = mountPanel(el, shell, { canOpenTab });
+      undo = unmount;
+      const lists = { models: null, datasets: null, metrics: null, jobs: new TestModel<ListTraits>({ jobs: [row()] }) };
+      act(() => {
+        paint({ kernel: 'a.ipynb', tone: 'good', sentence: null, action: null, mlflow: LINK, ...lists });
+      });
+    };
+    draw(true);
+    const icon = button('Open as tab');
+    expect(icon.textContent).toBe('');
+    expect(icon.title).toBe('Open as tab');
+    fireEvent.click(icon);
+    fireEvent.click(button('Customize…'));
+    fireEvent.click(icon);
+    expect(shell.asked).toEqual([
+      ['studio', undefined],
+      ['studio', { page: 'customize', from: {} }]
+    ]);
+    act(() => {
+      undo();
+    });
+    draw(false);
+    expect(screen.queryByRole('button', { name: 'Open as tab' })).toBeNull();
+  });
+});
+
+describe('in another language', () => {
+  // One pair of marks, whatever the values came from.
+  const filled = (words: string, values: readonly unknown[]) =>
+    `«${words.replace(/%(\d)/g, (_mark, place: string) => String(values[Number(place) - 1]).replace(/[«»]/g, ''))}»`;
+
+  beforeEach(() => {
+    translate({
+      __: (words, ...values) => filled(words, values),
+      _n: (singular, plural, n, ...values) => filled(n === 1 ? singular : plural, [n, ...values])
+    });
+  });
+
+  afterEach(() => {
+    translate(null);
+  });
+
+  test('are the words of the list of jobs', () => {
+    const { model } = show([
+      row({ id: 'r-1', step: 1282, total: 2654 }),
+      row({ id: 'q-2', state: 'queued', step: null, position: 1 }),
+      row({ id: 'x-3', state: 'cancelled', ended: NOW / 1000 - 86_400 })
+    ]);
+    const list = screen.getByRole('list', { name: '«Jobs»' });
+    const parts = [...list.querySelectorAll('.tunelab-subject')].map(text);
+    expect(parts).toEqual([
+      'DPO · smollm2-135m',
+      '«1,282 of 2,654» · «3 min left»',
+      '«next»',
+      'DPO · smollm2-135m',
+      'DPO · smollm2-135m · «cancelled» · «yesterday»'
+    ]);
+    expect(within(list).getByRole('button', { name: /^«chatty: .*\. Open job r-1»$/ })).toBeTruthy();
+    const search = screen.getByRole<HTMLInputElement>('searchbox', { name: '«Filter the jobs»' });
+    expect(search.placeholder).toBe('«Filter by name, model, state…»');
+    expect([...screen.getByRole<HTMLSelectElement>('combobox', { name: '«State»' }).options].at(1)?.text).toBe(
+      '«Active»'
+    );
+    fireEvent.change(search, { target: { value: 'xyz' } });
+    expect(screen.getByText('«No job matches “xyz”.»')).toBeTruthy();
+    fireEvent.click(button('«Show all jobs»'));
+    fireEvent.click(button(/Open job r-1/));
+    expect(screen.getByText('«Reading the journal…»')).toBeTruthy();
+    model.update({ jobs: [] });
+    expect(screen.getByText('«No jobs yet.»')).toBeTruthy();
+  });
+
+  test('are the words of the list of datasets', () => {
+    show([row()]);
+    fireEvent.click(screen.getByRole('tab', { name: '«Datasets»' }));
+    const [only] = within(screen.getByRole('list', { name: '«Datasets»' })).getAllByRole('button');
+    expect([...only!.querySelectorAll('.tunelab-subject, .tunelab-row-trouble')].map(text)).toEqual([
+      '«2 versions»',
+      'DPO · «10,003 rows» · 11:00',
+      'pairs.jsonl',
+      '«1 warning»'
+    ]);
+    const search = screen.getByRole<HTMLInputElement>('searchbox', { name: '«Filter the datasets»' });
+    expect(search.placeholder).toBe('«Filter by name, technique, source…»');
+    fireEvent.change(search, { target: { value: 'xyz' } });
+    expect(screen.getByText('«No dataset matches “xyz”.»')).toBeTruthy();
+    fireEvent.change(search, { target: { value: '' } });
+    fireEvent.click(button(/^human-like@2/));
+    expect(screen.getByText('«Reading the report…»')).toBeTruthy();
   });
 });
 

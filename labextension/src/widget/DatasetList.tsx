@@ -1,13 +1,16 @@
 /** The workspace's datasets, the newest first, in the side panel; a click opens one in the list's place. */
-import { useEffect, useState } from 'react';
+import { useCallback } from 'react';
 
-import { count, formatDay, labelOf, techniqueName } from './datasets';
+import { BackButton } from './BackButton';
+import { formatDay, labelOf, techniqueName } from './datasets';
 import { DatasetView } from './DatasetView';
-import { plainText } from './format';
+import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { LongList } from './LongList';
 import { useTrait, type DatasetRow, type DatasetsTraits, type DatasetTraits, type Model } from './model';
+import { useKept } from './route';
 import type { Shell } from './shell';
+import { useOpened } from './useOpened';
 
 interface DatasetListProps {
   readonly model: Model<DatasetsTraits>;
@@ -22,22 +25,19 @@ interface DatasetListProps {
 /** The list, or the version that was opened from it. */
 export function DatasetList({ model, shell, open, onOpen, back = trans.__('All datasets') }: DatasetListProps) {
   const datasets = useTrait(model, 'datasets');
-  const [filter, setFilter] = useState('');
+  const [filter, setFilter] = useKept('datasets/filter', '');
   // A version that was deleted meanwhile gives the list back.
   const isThere = datasets.some(({ name, versions }) => versions.some(version => labelOf({ name, version }) === open));
   if (open !== null && isThere) {
     return (
-      <div className="tunelab tunelab-list">
-        <button
-          type="button"
-          className="tunelab-plain tunelab-back"
-          autoFocus
-          onClick={() => {
+      <div key="dataset" className="tunelab tunelab-list">
+        <BackButton
+          onBack={() => {
             onOpen(null);
           }}
         >
-          ‹ {back}
-        </button>
+          {back}
+        </BackButton>
         <OpenedDataset key={open} dataset={open} shell={shell} onOpen={onOpen} />
       </div>
     );
@@ -45,13 +45,13 @@ export function DatasetList({ model, shell, open, onOpen, back = trans.__('All d
   const wanted = filter.trim().toLowerCase();
   const shown = datasets.filter(dataset => searchable(dataset).includes(wanted));
   return (
-    <div className="tunelab tunelab-list">
+    <div key="list" className="tunelab tunelab-list">
       {datasets.length > 0 && (
         <input
           type="search"
           className="tunelab-filter"
-          aria-label="Filter the datasets"
-          placeholder="Filter by name, technique, source…"
+          aria-label={trans.__('Filter the datasets')}
+          placeholder={trans.__('Filter by name, technique, source…')}
           value={filter}
           onChange={event => {
             setFilter(event.target.value);
@@ -60,15 +60,17 @@ export function DatasetList({ model, shell, open, onOpen, back = trans.__('All d
       )}
       {datasets.length === 0 && (
         <div className="tunelab-empty">
-          <p>No datasets yet.</p>
+          <p>{trans.__('No datasets yet.')}</p>
           <p>
-            Create one from a file of rows (JSONL, JSON, CSV, TSV or Parquet), or in a notebook with{' '}
+            {trans.__('Create one from a file of rows (JSONL, JSON, CSV, TSV or Parquet), or in a notebook with')}{' '}
             <code>tl.Dataset.create</code>.
           </p>
         </div>
       )}
-      {datasets.length > 0 && shown.length === 0 && <p className="tunelab-empty">No dataset matches “{filter}”.</p>}
-      <LongList label="Datasets" rows={shown} keyOf={dataset => dataset.name}>
+      {datasets.length > 0 && shown.length === 0 && (
+        <p className="tunelab-empty">{trans.__('No dataset matches “%1”.', filter)}</p>
+      )}
+      <LongList label={trans.__('Datasets')} name="datasets" rows={shown} keyOf={dataset => dataset.name}>
         {dataset => (
           <ListRow
             dataset={dataset}
@@ -84,8 +86,10 @@ export function DatasetList({ model, shell, open, onOpen, back = trans.__('All d
 
 function ListRow({ dataset, onOpen }: { readonly dataset: DatasetRow; readonly onOpen: () => void }) {
   const { technique, rows, warnings, versions } = dataset;
-  const facts = [techniqueName(technique), count(rows, 'row'), formatDay(dataset.created)];
-  const trouble = warnings > 0 ? count(warnings, 'warning') : '';
+  // The number is grouped, as in figures everywhere.
+  const size = trans._n('%2 row', '%2 rows', rows, formatNumber(rows));
+  const facts = [techniqueName(technique), size, formatDay(dataset.created)];
+  const trouble = warnings > 0 ? trans._n('%2 warning', '%2 warnings', warnings, formatNumber(warnings)) : '';
   const label = plainText(labelOf(dataset));
   return (
     <button
@@ -99,7 +103,9 @@ function ListRow({ dataset, onOpen }: { readonly dataset: DatasetRow; readonly o
       <span className="tunelab-row-text">
         <span className="tunelab-row-head">
           <b title={label}>{label}</b>
-          {versions.length > 1 && <span className="tunelab-subject">{versions.length} versions</span>}
+          {versions.length > 1 && (
+            <span className="tunelab-subject">{trans._n('%1 version', '%1 versions', versions.length)}</span>
+          )}
         </span>
         <span className="tunelab-subject">{facts.map(fact => fact.replace(/ /g, '\u00a0')).join('\u00a0· ')}</span>
         <span className="tunelab-subject tunelab-one-line" title={plainText(dataset.source)}>
@@ -128,22 +134,8 @@ interface OpenedProps {
 
 /** One version's view on a model of its own, which is closed with the view. */
 function OpenedDataset({ dataset, shell, onOpen }: OpenedProps) {
-  const [model, setModel] = useState<Model<DatasetTraits> | null>(null);
-  const [refused, setRefused] = useState('');
-  useEffect(() => {
-    const opened = shell.openDataset(dataset);
-    const ready = () => {
-      setModel(opened);
-    };
-    opened.on('change:report', ready);
-    opened.on('refused', setRefused);
-    return () => {
-      opened.off('change:report', ready);
-      opened.off('refused', setRefused);
-      opened.close();
-      setModel(null);
-    };
-  }, [dataset, shell]);
+  const open = useCallback(() => shell.openDataset(dataset), [shell, dataset]);
+  const { model, refused } = useOpened<DatasetTraits>({ view: 'dataset', dataset }, 'report', open);
   return model ? (
     <DatasetView
       model={model}
@@ -155,6 +147,6 @@ function OpenedDataset({ dataset, shell, onOpen }: OpenedProps) {
       }}
     />
   ) : (
-    <p className="tunelab-empty">{plainText(refused) || 'Reading the report…'}</p>
+    <p className="tunelab-empty">{refused || trans.__('Reading the report…')}</p>
   );
 }

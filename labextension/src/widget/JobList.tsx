@@ -1,18 +1,21 @@
 /** The workspace's jobs, newest first, in the side panel; a click opens one in the list's place. */
-import { useEffect, useState } from 'react';
+import { useCallback } from 'react';
 
+import { BackButton } from './BackButton';
 import { CompareBar, CompareBox, useChoosing } from './CompareBar';
 import { headlineText } from './evaluations';
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { trans } from './i18n';
+import { EVERY_JOB, JobFilter, matching, type Wanted } from './JobFilter';
 import { JobView } from './JobView';
 import { LongList } from './LongList';
 import { metricName } from './metrics';
 import { useTrait, type JobRow, type JobTraits, type ListTraits, type Model } from './model';
-import { useNavigation } from './route';
+import { useKept, useNavigation } from './route';
 import type { Shell } from './shell';
 import { Sparkline } from './Sparkline';
 import { describeState, hasEnded, type StateText } from './states';
+import { useOpened } from './useOpened';
 
 interface JobListProps {
   readonly model: Model<ListTraits>;
@@ -30,53 +33,38 @@ interface JobListProps {
 export function JobList({ model, shell, open, onOpen, isEvaluation, back = trans.__('All jobs') }: JobListProps) {
   const all = useTrait(model, 'jobs');
   const jobs = isEvaluation === undefined ? all : all.filter(job => (job.kind === 'evaluate') === isEvaluation);
-  const [filter, setFilter] = useState('');
+  const place = isEvaluation ? 'evaluations' : 'jobs';
+  const [wanted, setWanted] = useKept<Wanted>(`${place}/filter`, EVERY_JOB);
   const choosing = useChoosing(jobs, isEvaluation);
   // A job that was removed meanwhile gives the list back.
   const opened = all.find(job => job.id === open);
   if (opened) {
     return (
-      <div className="tunelab tunelab-list">
-        <button
-          type="button"
-          className="tunelab-plain tunelab-back"
-          autoFocus
-          onClick={() => {
+      <div key="job" className="tunelab tunelab-list">
+        <BackButton
+          onBack={() => {
             onOpen(null);
           }}
         >
-          ‹ {back}
-        </button>
+          {back}
+        </BackButton>
         <OpenedJob key={opened.id} job={opened.id} shell={shell} />
       </div>
     );
   }
-  const wanted = filter.trim().toLowerCase();
-  const shown = jobs.filter(job => searchable(job).includes(wanted));
   return (
-    <div className="tunelab tunelab-list">
-      {jobs.length > 0 && (
-        <input
-          type="search"
-          className="tunelab-filter"
-          aria-label="Filter the jobs"
-          placeholder="Filter by name, model, state…"
-          value={filter}
-          onChange={event => {
-            setFilter(event.target.value);
-          }}
-        />
-      )}
+    <div key="list" className="tunelab tunelab-list">
       {jobs.length === 0 && (isEvaluation ? <NoEvaluations /> : <NoJobs />)}
-      {jobs.length > 0 && shown.length === 0 && <p className="tunelab-empty">No job matches “{filter}”.</p>}
+      <JobFilter jobs={jobs} wanted={wanted} onWanted={setWanted} />
       {choosing && (
         <CompareBar choosing={choosing} most={jobs.length}>
           {isEvaluation && jobs.length > 0 && <EvaluateButton />}
         </CompareBar>
       )}
       <LongList
-        label="Jobs"
-        rows={shown}
+        label={trans.__('Jobs')}
+        name={place}
+        rows={matching(jobs, wanted)}
         keyOf={job => job.id}
         className={choosing?.isOn ? 'tunelab-choosable' : undefined}
       >
@@ -176,7 +164,11 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
       data-job={job.id}
       data-state={job.state}
       data-tone={text.tone}
-      aria-label={`${plainText(job.name)}: ${text.sentence}.${headline && ` ${headline}.`} Open job ${job.id}`}
+      aria-label={
+        headline
+          ? trans.__('%1: %2. %3. Open job %4', plainText(job.name), text.sentence, headline, job.id)
+          : trans.__('%1: %2. Open job %3', plainText(job.name), text.sentence, job.id)
+      }
       onClick={onOpen}
     >
       <span className="tunelab-dot" aria-hidden="true" />
@@ -207,7 +199,7 @@ function Row({ job, onOpen }: { readonly job: JobRow; readonly onOpen: () => voi
 
 /** `next` or `2nd`: the place in the queue, where there is one. */
 function queuePlace(position: number | null): string {
-  return position === null ? '' : position === 1 ? 'next' : ordinal(position);
+  return position === null ? '' : position === 1 ? trans.__('next') : ordinal(position);
 }
 
 /** What a job that has not ended does, in the words of its view, or nothing where its place in the queue says it. */
@@ -226,16 +218,17 @@ function progress(job: JobRow, sentence: string): string {
   if (job.cancelling || job.pausing || job.step === null || job.total === null) {
     return sentence;
   }
-  const left = job.eta_s === null ? [] : [`${formatDuration(job.eta_s)} left`];
-  return line([`${formatNumber(job.step)} of ${formatNumber(job.total)}`, ...left]);
+  const left = job.eta_s === null ? [] : [trans.__('%1 left', formatDuration(job.eta_s))];
+  return line([trans.__('%1 of %2', formatNumber(job.step), formatNumber(job.total)), ...left]);
 }
 
 /** `SFT · loss 0.31 · 18 min · yesterday` once it has ended, else technique and model. */
 function summary(job: JobRow): string {
   const isEvaluation = job.kind === 'evaluate';
-  const parts = [isEvaluation ? 'Evaluation' : job.technique.toUpperCase()];
+  const cancelled = job.state === 'cancelled' ? trans.__('cancelled') : '';
+  const parts = [isEvaluation ? trans.__('Evaluation') : job.technique.toUpperCase()];
   if (isEvaluation) {
-    parts.push(job.model, job.state === 'cancelled' ? 'cancelled' : '');
+    parts.push(job.model, cancelled);
     parts.push(job.state === 'completed' && job.elapsed_s !== null ? formatDuration(job.elapsed_s) : '');
   } else if (job.state === 'completed') {
     // The kernel sends the one that matters first.
@@ -244,7 +237,7 @@ function summary(job: JobRow): string {
     parts.push(figure ? `${name} ${formatNumber(figure.value)}` : job.model);
     parts.push(job.elapsed_s === null ? '' : formatDuration(job.elapsed_s));
   } else {
-    parts.push(job.model, job.state === 'cancelled' ? 'cancelled' : '');
+    parts.push(job.model, cancelled);
   }
   parts.push(job.ended === null ? '' : day(job.ended));
   return line(parts.filter(Boolean));
@@ -264,37 +257,17 @@ function day(seconds: number): string {
     return then.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
   }
   return then.getTime() >= midnight - 86_400_000
-    ? 'yesterday'
+    ? trans.__('yesterday')
     : then.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
-}
-
-function searchable(job: JobRow): string {
-  return [job.name, job.model, job.dataset, job.technique, job.kind, job.adapter, job.state, job.id]
-    .join(' ')
-    .toLowerCase();
 }
 
 /** One job's view on a model of its own, which is closed with the view. */
 function OpenedJob({ job, shell }: { readonly job: string; readonly shell: Shell }) {
-  const [model, setModel] = useState<Model<JobTraits> | null>(null);
-  const [refused, setRefused] = useState('');
-  useEffect(() => {
-    const opened = shell.openModel(job);
-    const ready = () => {
-      setModel(opened);
-    };
-    opened.on('change:snapshot', ready);
-    opened.on('refused', setRefused);
-    return () => {
-      opened.off('change:snapshot', ready);
-      opened.off('refused', setRefused);
-      opened.close();
-      setModel(null);
-    };
-  }, [job, shell]);
+  const open = useCallback(() => shell.openModel(job), [shell, job]);
+  const { model, refused } = useOpened<JobTraits>({ view: 'job', job }, 'snapshot', open);
   return model ? (
     <JobView model={model} canOpenTab />
   ) : (
-    <p className="tunelab-empty">{plainText(refused) || 'Reading the journal…'}</p>
+    <p className="tunelab-empty">{refused || trans.__('Reading the journal…')}</p>
   );
 }

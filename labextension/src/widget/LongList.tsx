@@ -2,10 +2,14 @@
 import { defaultRangeExtractor, useVirtualizer, type Range } from '@tanstack/react-virtual';
 import { useCallback, useLayoutEffect, useState, type ReactNode } from 'react';
 
+import { scrollerOf, usePlace, usePlaceInList } from './usePlaceInList';
+
 /** So many rows are drawn at once without delay; they can be found by the browser's own search, too. */
 const SHORT = 100;
 /** Pixels of a row that was not drawn yet. */
 const LIKELY = 62;
+/** Pixels of the view before it is measured: with some rows at once the focus stays where it is. */
+const VIEW = 600;
 /** Rows beyond the view, so that Tab and quick scrolling find something. */
 const BEYOND = 8;
 
@@ -18,48 +22,52 @@ interface LongListProps<T> {
   readonly label?: string;
   /** The id of the list's heading, in place of a label. */
   readonly labelledBy?: string;
+  /** What its place is kept by, where the label is not enough. */
+  readonly name?: string;
 }
 
 /** The list; it scrolls with whatever it stands in. */
-export function LongList<T>(props: LongListProps<T>) {
-  const { rows, keyOf, children, className, label, labelledBy } = props;
-  return rows.length > SHORT ? (
-    <VirtualList {...props} />
-  ) : (
-    <ul aria-label={label} aria-labelledby={labelledBy}>
-      {rows.map(row => (
-        <li key={keyOf(row)} className={className}>
-          {children(row)}
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }: LongListProps<T>) {
+export function LongList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
+  const isLong = rows.length > SHORT;
   const [list, setList] = useState<HTMLUListElement | null>(null);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
   // What stands above the list in what scrolls.
   const [above, setAbove] = useState(0);
-  const [focused, setFocused] = useState<string | null>(null);
   const attach = useCallback((node: HTMLUListElement | null) => {
     setList(node);
     setScroller(node && scrollerOf(node));
   }, []);
-  // Scrolled out of view it must not lose the focus.
-  const kept = focused === null ? -1 : rows.findIndex(row => keyOf(row) === focused);
+  const place = usePlace(name ?? label ?? labelledBy ?? '');
+  const keys = rows.map(keyOf);
+  // Scrolled out of view it must not lose the focus, and Tab finds it.
+  const kept = place.row === null ? -1 : keys.indexOf(place.row);
   // eslint-disable-next-line react-hooks/incompatible-library -- no function of it is kept past a rendering
   const virtualizer = useVirtualizer<HTMLElement, HTMLLIElement>({
+    enabled: isLong,
     count: rows.length,
     getScrollElement: () => scroller,
     estimateSize: () => LIKELY,
-    getItemKey: index => keyAt(rows, index, keyOf),
+    initialRect: { width: 0, height: VIEW },
+    getItemKey: index => keys[index] ?? index,
     overscan: BEYOND,
     scrollMargin: above,
-    rangeExtractor: range => withKept(range, kept)
+    rangeExtractor: range => withKept(range, kept),
+    // A list that becomes long stays where it is.
+    initialOffset: () => scroller?.scrollTop ?? place.left?.top ?? 0,
+    initialMeasurementsCache: place.left?.sizes ?? []
+  });
+  const handlers = usePlaceInList(place, {
+    list,
+    keys,
+    reveal: isLong
+      ? index => {
+          virtualizer.scrollToIndex(index, { align: 'auto' });
+        }
+      : null,
+    sizes: virtualizer.takeSnapshot
   });
   useLayoutEffect(() => {
-    if (!list || !scroller) {
+    if (!isLong || !list || !scroller) {
       return undefined;
     }
     const measure = () => {
@@ -77,23 +85,21 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }:
     return () => {
       observer.disconnect();
     };
-  }, [list, scroller, rows, className]);
+  }, [isLong, list, scroller, rows, className]);
+  const named = { 'aria-label': label, 'aria-labelledby': labelledBy };
+  if (!isLong) {
+    return (
+      <ul ref={attach} {...named} {...handlers}>
+        {rows.map(row => (
+          <li key={keyOf(row)} className={className} data-key={keyOf(row)}>
+            {children(row)}
+          </li>
+        ))}
+      </ul>
+    );
+  }
   return (
-    <ul
-      ref={attach}
-      className="tunelab-long"
-      aria-label={label}
-      aria-labelledby={labelledBy}
-      style={{ height: virtualizer.getTotalSize() }}
-      onFocus={event => {
-        setFocused(event.target.closest('li')?.dataset.key ?? null);
-      }}
-      onBlur={event => {
-        if (!event.currentTarget.contains(event.relatedTarget)) {
-          setFocused(null);
-        }
-      }}
-    >
+    <ul ref={attach} className="tunelab-long" {...named} style={{ height: virtualizer.getTotalSize() }} {...handlers}>
       {virtualizer.getVirtualItems().map(({ index, start }) => {
         const row = rows[index];
         return (
@@ -117,22 +123,8 @@ function VirtualList<T>({ rows, keyOf, children, className, label, labelledBy }:
   );
 }
 
-function keyAt<T>(rows: readonly T[], index: number, keyOf: (row: T) => string): string | number {
-  const row = rows[index];
-  return row === undefined ? index : keyOf(row);
-}
-
 /** The rows in view, and one more. */
 function withKept(range: Range, kept: number): number[] {
   const shown = defaultRangeExtractor(range);
   return kept < 0 || shown.includes(kept) ? shown : [...shown, kept].sort((one, other) => one - other);
-}
-
-/** What scrolls the list. */
-function scrollerOf(node: HTMLElement): HTMLElement {
-  let found = node.parentElement;
-  while (found && !/auto|scroll/.test(getComputedStyle(found).overflowY)) {
-    found = found.parentElement;
-  }
-  return found ?? document.documentElement;
 }

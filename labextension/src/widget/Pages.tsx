@@ -2,6 +2,7 @@
 import type { ReactNode } from 'react';
 
 import type { Notice } from './Actions';
+import { BackButton } from './BackButton';
 import { BasePage } from './BasePage';
 import { ComparePage } from './ComparePage';
 import { CustomizePage } from './CustomizePage';
@@ -88,16 +89,13 @@ export function Pages({ at, lists, shell, onNotice }: PagesProps) {
       return (
         route && (
           <div className="tunelab-page" key={JSON.stringify(route)}>
-            <button
-              type="button"
-              className="tunelab-plain tunelab-back"
-              autoFocus
-              onClick={() => {
+            <BackButton
+              onBack={() => {
                 navigation?.back();
               }}
             >
-              ‹ {back}
-            </button>
+              {back}
+            </BackButton>
             {pageFor(route)}
           </div>
         )

@@ -108,12 +108,16 @@ export function PanelView(props: PanelProps) {
             {canOpenTab && (
               <button
                 type="button"
-                className="tunelab-plain"
+                className="tunelab-plain tunelab-icon"
+                aria-label={trans.__('Open as tab')}
+                title={trans.__('Open as tab')}
                 onClick={() => {
                   shell.openStudio(pageOf(at, at.place) ?? undefined);
                 }}
               >
-                {trans.__('Open as tab')}
+                <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
+                  <path d="M7 3H3v10h10V9M9.5 2.5h4v4M13 3 7.5 8.5" />
+                </svg>
               </button>
             )}
             <button
@@ -136,6 +140,8 @@ export function PanelView(props: PanelProps) {
             }}
           />
           <div
+            // Each place begins at its top; a list that was scrolled finds its place by itself.
+            key={at.place}
             className="tunelab-side-body"
             role="tabpanel"
             id={`${id}-body`}

@@ -125,17 +125,17 @@ export function useNavigation(): Navigation | null {
   return useContext(NavigationContext);
 }
 
-/** What was typed and chosen in the Studio's pages: it outlives them, and the kernel. */
-export const KeptContext = createContext<Map<string, unknown>>(new Map());
+/** What was typed and chosen in the Studio's pages: it outlives them, and the kernel. A view that stands alone keeps nothing. */
+export const KeptContext = createContext<Map<string, unknown> | null>(null);
 
 /** A state by a key of its own, such as `customize/draft`, that is found again when its page is. */
 export function useKept<T>(key: string, initial: T): readonly [T, (change: T | ((before: T) => T)) => void] {
   const kept = useContext(KeptContext);
-  const [value, setValue] = useState<T>(() => (kept.has(key) ? (kept.get(key) as T) : initial));
+  const [value, setValue] = useState<T>(() => (kept?.has(key) ? (kept.get(key) as T) : initial));
   const set = (change: T | ((before: T) => T)) => {
     setValue(before => {
       const next = typeof change === 'function' ? (change as (before: T) => T)(before) : change;
-      kept.set(key, next);
+      kept?.set(key, next);
       return next;
     });
   };

@@ -18,16 +18,21 @@ export interface OpenedModel<T extends object> {
  *
  * @param asked - what the kernel's `comms` is asked for; the same text is the same view
  * @param first - the trait that comes with all others that the page needs
+ * @param open - how it is opened, where the shell has a way of its own for it; another function opens it anew
  */
-export function useOpened<T extends object>(asked: Asked, first: keyof T & string): OpenedModel<T> {
+export function useOpened<T extends object>(
+  asked: Asked,
+  first: keyof T & string,
+  open?: () => Model<T> & { close(): void }
+): OpenedModel<T> {
   const shell = useShell();
   const key = JSON.stringify(asked);
   const [state, setState] = useState<OpenedModel<T> & { readonly key: string }>({ key, model: null, refused: '' });
   useEffect(() => {
-    if (!shell) {
+    const model = open ? open() : shell?.open<T>(JSON.parse(key) as Asked);
+    if (!model) {
       return undefined;
     }
-    const model = shell.open<T>(JSON.parse(key) as Asked);
     const ready = () => {
       setState(before => (before.model === model ? before : { key, model, refused: '' }));
     };
@@ -42,6 +47,6 @@ export function useOpened<T extends object>(asked: Asked, first: keyof T & strin
       model.close();
       setState({ key, model: null, refused: '' });
     };
-  }, [shell, key, first]);
+  }, [shell, key, first, open]);
   return state.key === key ? state : { model: null, refused: '' };
 }
