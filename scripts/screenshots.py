@@ -129,7 +129,8 @@ def take_dataset(desk: Desk) -> None:
     panel = desk.panel()
     panel.get_by_role("tab", name="Datasets").click()
     panel.get_by_role("button", name="everyday").first.click(timeout=60_000)
-    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    page = panel.get_by_role("region", name="Dataset everyday@1")
+    page.get_by_role("button", name="Open as tab").click(timeout=60_000)
     view = desk.page.get_by_role("main").get_by_role("region", name="Dataset everyday@1")
     view.get_by_role("button", name="Preview").click(timeout=60_000)
     desk.command("application:toggle-left-area")
@@ -149,7 +150,8 @@ def job_as_tab(desk: Desk, name: str) -> Locator:
     """Open the newest job of a name as a tab, with the panel out of the way, and return its view."""
     panel = desk.panel()
     panel.get_by_role("button", name=re.compile(f"Open job {name}")).first.click(timeout=60_000)
-    panel.get_by_role("button", name="Open as tab").click(timeout=60_000)
+    page = panel.get_by_role("region", name=re.compile(f"^Job {name}"))
+    page.get_by_role("button", name="Open as tab").click(timeout=60_000)
     view = desk.page.get_by_role("main").get_by_role("region", name=re.compile(f"^Job {name}"))
     desk.command("application:toggle-left-area")
     return view

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'react';
 
 import { CopyButton } from './Actions';
+import { BackButton } from './BackButton';
 import { formatDate } from './datasets';
 import { EvaluatorRow, Source, UsedInJobs } from './EvaluatorParts';
 import { functionFacts, matches, type FunctionPage, type FunctionRow, type FunctionsTraits } from './evaluators';
@@ -31,16 +32,13 @@ export function FunctionsPlace({ open, back }: PlaceProps) {
   }
   return (
     <div className="tunelab tunelab-list">
-      <button
-        type="button"
-        className="tunelab-plain tunelab-back"
-        autoFocus
-        onClick={() => {
+      <BackButton
+        onBack={() => {
           navigation?.back();
         }}
       >
-        ‹ {back}
-      </button>
+        {back}
+      </BackButton>
       <Page key={open} model={opened.model} name={open} />
     </div>
   );

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 
 import { NoticeBlock } from './Actions';
+import { BackButton } from './BackButton';
 import { formatDay } from './datasets';
 import { capitalise, plainText } from './format';
 import { trans } from './i18n';
@@ -136,16 +137,13 @@ export function MetricsPlace({ model, state, back = trans.__('All metrics'), onS
     return (
       // By its key it is another one than the list's, and takes the focus.
       <div key="page" className="tunelab tunelab-list">
-        <button
-          type="button"
-          className="tunelab-plain tunelab-back"
-          autoFocus
-          onClick={() => {
+        <BackButton
+          onBack={() => {
             show({ open: null, draft: null });
           }}
         >
-          ‹ {back}
-        </button>
+          {back}
+        </BackButton>
         {said}
         <MetricPageView
           key={state.open}

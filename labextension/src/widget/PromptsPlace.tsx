@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'react';
 
 import { CopyButton, NoticeBlock } from './Actions';
+import { BackButton } from './BackButton';
 import { formatDate } from './datasets';
 import { EvaluatorRow, Source, UsedInJobs } from './EvaluatorParts';
 import {
@@ -103,16 +104,13 @@ function Opened({ model, open, back }: PlaceProps & { readonly model: Model<Prom
   }
   return (
     <div className="tunelab tunelab-list">
-      <button
-        type="button"
-        className="tunelab-plain tunelab-back"
-        autoFocus
-        onClick={() => {
+      <BackButton
+        onBack={() => {
           navigation?.back();
         }}
       >
-        ‹ {back}
-      </button>
+        {back}
+      </BackButton>
       {note && (
         <NoticeBlock
           notice={{ text: plainText(note) }}
