@@ -115,6 +115,7 @@ def test_an_evaluation_is_read_record_by_record(
         assert faults(page, ".jp-Notebook .tunelab") == []
         _picture(page, f"evaluation-{theme}")
     panel = desk.panel()
+    panel.get_by_role("tab", name=re.compile("^Evaluations")).click()
     panel.get_by_role("button", name=re.compile("Open job warm")).first.click(timeout=PATIENCE_MS)
     narrow = panel.get_by_role("region", name=re.compile("^Job warm"))
     expect(narrow.get_by_role("table", name="Records")).to_be_visible(timeout=PATIENCE_MS)

@@ -15,7 +15,7 @@ NARROW_PX = 250
 def place(desk: Desk) -> Locator:
     """Return the panel with the metrics on show."""
     panel = desk.panel()
-    panel.get_by_role("tab", name="Metrics").click()
+    panel.get_by_role("tab", name="Evaluators").click()
     expect(panel.get_by_role("button", name="correctness@1")).to_be_visible(timeout=PATIENCE_MS)
     return panel
 
