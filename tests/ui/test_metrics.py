@@ -53,7 +53,7 @@ def test_a_metric_is_written_refused_mended_kept_saved_and_imported(desk: Desk, 
     saved = json.loads(saving.value.path().read_text(encoding="utf-8"))
     assert saved["customMetricDefinition"]["ratingScale"][2] == {"definition": "warm", "value": {"floatValue": 3.0}}
 
-    panel.get_by_role("button", name="‹ All metrics").click()
+    panel.get_by_role("button", name="‹ All evaluators").click()
     saved["customMetricDefinition"] |= {"name": "warm_again", "instructions": "<img src=x> {{prediction}}"}
     file = {"name": "again.json", "mimeType": "application/json", "buffer": json.dumps(saved).encode()}
     panel.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]

@@ -68,7 +68,7 @@ def test_each_page_has_no_serious_fault_and_fits_a_narrow_panel(
     model = panel.get_by_role("region", name="Model done@1")
     look("a model", model)
     model.get_by_text("Lineage", exact=True).first.click()
-    look("lineage", model.get_by_role("button", name=re.compile("^dataset ")))
+    look("lineage", model.get_by_role("button", name=re.compile("^Dataset ")))
     model.get_by_role("button", name="Continue…").first.click()
     look("the form", panel.get_by_role("form", name="Customize"))
     back()
