@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tunelab.texts import plain
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,14 +46,14 @@ class Answers:
         for prompt, answers in self:
             lines = [f"» {prompt}"] + [f"  {model}: {text.strip()}" for model, text in answers.items()]
             blocks.append("\n".join(lines))
-        return "\n\n".join(blocks)
+        return plain("\n\n".join(blocks))
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"'
-        head = "".join(f"<th {cell}>{html.escape(name)}</th>" for name in ("Prompt", *self.models))
+        head = "".join(f"<th {cell}>{html.escape(plain(name))}</th>" for name in ("Prompt", *self.models))
         body = "".join(
-            f"<tr><td {cell}>{html.escape(prompt)}</td>"
-            + "".join(f"<td {cell}>{html.escape(text.strip())}</td>" for text in answers.values())
+            f"<tr><td {cell}>{html.escape(plain(prompt))}</td>"
+            + "".join(f"<td {cell}>{html.escape(plain(text).strip())}</td>" for text in answers.values())
             + "</tr>"
             for prompt, answers in self
         )

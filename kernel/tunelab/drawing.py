@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import html
 import itertools
-import re
 from dataclasses import dataclass
+
+from tunelab.texts import plain
 
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE, _LINE = 190, 44, 100, 14, 8, 6
 _LETTERS = 25
 _SWEEPS = 6
-#: What steers terminals, and characters that no XML may have.
-_UNSEEN = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
-    "|[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)
 
 #: An SVG in a page is a part of it, and its rules are the whole page's: all of them are of this class alone.
 _STYLE = "".join(
@@ -68,11 +64,6 @@ class Arrow:
 
 #: A box's id, or where an arrow, by its number, passes a layer.
 _Place = str | tuple[int, int]
-
-
-def clean(text: str) -> str:
-    """Return a text without what steers terminals and what no document may hold."""
-    return _UNSEEN.sub("", text)
 
 
 def svg(boxes: list[Box], arrows: list[Arrow], title: str, told: str = "") -> str:
@@ -203,9 +194,9 @@ def _box(box: Box, x: float, y: float) -> str:
 
 
 def _short(text: str, length: int) -> str:
-    text = clean(text)
+    text = plain(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _text(text: str) -> str:
-    return html.escape(clean(text), quote=True)
+    return html.escape(plain(text), quote=True)

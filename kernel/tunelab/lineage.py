@@ -12,6 +12,7 @@ from tunelab.data import Dataset
 from tunelab.errors import Error, did_you_mean
 from tunelab.models.custom import CustomModel
 from tunelab.tables import table
+from tunelab.texts import plain
 
 #: What a node is, in words.
 KINDS = {
@@ -75,7 +76,7 @@ class Lineage:
         return self.tree()
 
     def _repr_html_(self) -> str:
-        title = html.escape(f"Lineage of {drawing.clean(self._node(self.of)['label'])}")
+        title = html.escape(f"Lineage of {plain(self._node(self.of)['label'])}")
         shown = self.svg() if len(self.nodes) <= _DRAWN else self._table()
         return f'<figure style="margin:0"><figcaption>{title}</figcaption>{shown}</figure>'
 
@@ -103,11 +104,11 @@ class Lineage:
         rows = [
             {
                 "": "→" if node["id"] == self.of else "",
-                "name": drawing.clean(node["label"]),
+                "name": plain(node["label"]),
                 "what": KINDS.get(node["kind"], node["kind"]),
-                "with": drawing.clean(", ".join(used.get(node["id"], ()))),
+                "with": plain(", ".join(used.get(node["id"], ()))),
                 "when": node.get("when", ""),
-                "who": drawing.clean(node.get("who", "")),
+                "who": plain(node.get("who", "")),
             }
             for node in self.nodes
         ]
@@ -125,7 +126,7 @@ class Lineage:
             deep, edge = waiting.pop()
             node = self._node(edge[far])
             again = " (above)" if node["id"] in seen else ""
-            lines.append(f"{'  ' * deep}{drawing.clean(_meant(edge))}: {_titled(node)}{again}")
+            lines.append(f"{'  ' * deep}{plain(_meant(edge))}: {_titled(node)}{again}")
             if not again:
                 seen.add(node["id"])
                 waiting += [(deep + 1, other) for other in reversed(ways.get(node["id"], []))]
@@ -238,7 +239,7 @@ def _titled(node: dict[str, Any]) -> str:
     told += [str(node[key]) for key in ("state", "when", "who") if node.get(key)]
     if commit := node.get("commit"):
         told.append(f"commit {commit[:8]}{'+' if node.get('dirty') else ''}")
-    return drawing.clean(f"{node['label']} ({', '.join(told)})")
+    return plain(f"{node['label']} ({', '.join(told)})")
 
 
 def _technique(node: dict[str, Any]) -> str:

@@ -6,13 +6,15 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from tunelab.texts import plain
+
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Return rows as an HTML table, every text escaped."""
     left = 'style="text-align:left"'
-    head = "".join(f"<th {left}>{html.escape(name)}</th>" for name in rows[0])
+    head = "".join(f"<th {left}>{html.escape(plain(name))}</th>" for name in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td {left}>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
+        "<tr>" + "".join(f"<td {left}>{html.escape(plain(str(value)))}</td>" for value in row.values()) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -20,7 +22,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def columns(rows: Sequence[dict[str, Any]]) -> str:
     """Return rows as text, in columns under their names."""
-    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    lines = [list(rows[0]), *([plain(str(value)) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

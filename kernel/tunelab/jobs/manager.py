@@ -22,6 +22,7 @@ from tunelab.jobs.prepare import Prepared
 from tunelab.jobs.prepare_evaluation import PreparedEvaluation
 from tunelab.jobs.rollouts import Rollouts
 from tunelab.jobs.view import JobView, sentence, size
+from tunelab.texts import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,7 +269,7 @@ class Job:
         return self.view().model_version
 
     def __repr__(self) -> str:
-        return f"<Job {self.id}: {sentence(self.view())}>"
+        return plain(f"<Job {self.id}: {sentence(self.view())}>")
 
 
 class Jobs(Sequence[Job]):
@@ -344,7 +345,8 @@ class Jobs(Sequence[Job]):
     def __repr__(self) -> str:
         if not self._jobs:
             return "No jobs yet. %customize or tl.customize(…) starts one."
-        return "\n".join(f"{row['job']}  {row['technique']}  {row['model']}  {row['state']}" for row in self.rows())
+        lines = [f"{row['job']}  {row['technique']}  {row['model']}  {row['state']}" for row in self.rows()]
+        return plain("\n".join(lines))
 
 
 def _loads_checkpoint_of(other: Job, job_id: str) -> bool:

@@ -16,6 +16,8 @@ from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from tunelab.texts import plain
+
 Points = Sequence[tuple[int, float]]
 
 _WIDTH, _COLUMN_HEIGHT, _HEAD, _FOOT = 980, 168, 84, 58
@@ -25,9 +27,6 @@ _CHARTS = 8
 _ALERTS = 4
 _COMPARISONS, _BENCHMARKS = 6, 12
 _TESTS = {"sign": "sign test", "mcnemar": "McNemar's test"}
-#: Characters of XML 1.0 that are no controls: tab, newline, and these.
-_NOT_TEXT = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
 #: As JavaScript rounds: a tie goes away from zero.
 _THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 
@@ -119,7 +118,7 @@ def picture(job: Mapping[str, Any], curves: Mapping[str, Points], evaluation: Ma
     height = end + rows * _COLUMN_HEIGHT + _FOOT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tunelab-job" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label={quoteattr(_clean("Job " + job["id"]))}>',
+        f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label={quoteattr(plain("Job " + job["id"]))}>',
         f"<title>{_text('Job ' + job['id'])}</title><desc>{_text(' '.join(sentence))}</desc>",
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{height - 1}" rx="6"/>',
@@ -384,22 +383,18 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_clean(text))
-
-
-def _clean(text: str) -> str:
-    return _NOT_TEXT.sub("", _ESCAPES.sub("", text))
+    return escape(plain(text))
 
 
 def _short(text: str, length: int) -> str:
-    text = " ".join(_clean(text).split())
+    text = " ".join(plain(text).split())
     return text if len(text) <= length else f"{text[: max(1, length - 1)]}…"
 
 
 def _wrapped(text: str, length: int, lines: int) -> list[str]:
     import textwrap
 
-    return textwrap.wrap(_clean(text), length, max_lines=lines, placeholder=" …") or [""]
+    return textwrap.wrap(plain(text), length, max_lines=lines, placeholder=" …") or [""]
 
 
 __all__ = ["CHARTS", "Chart", "number", "picture"]
