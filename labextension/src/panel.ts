@@ -13,7 +13,7 @@ import { trans } from './widget/i18n';
 import { NO_LISTS, OpenLists } from './widget/lists';
 import type { StudioOptions } from './widget/mount';
 import type { PanelState } from './widget/PanelView';
-import type { Route } from './widget/route';
+import type { Kept, Route } from './widget/route';
 import type { Shell } from './widget/shell';
 
 /** The panel's id in the page. */
@@ -24,8 +24,8 @@ export class Studio extends Widget {
   private loading: Promise<typeof import('./widget/mount')> | null = null;
   private draw: ((state: PanelState) => void) | null = null;
   private undo: (() => void) | null = null;
-  private openPage: ((route: Route) => void) | null = null;
-  private wanted: Route | null = null;
+  private openPage: ((route: Route, kept?: Kept) => void) | null = null;
+  private wanted: readonly [Route, Kept | undefined] | null = null;
   private lists: { readonly of: Attachment; readonly models: OpenLists } | null = null;
 
   constructor(
@@ -42,12 +42,12 @@ export class Studio extends Widget {
     source.changed.connect(this.refresh, this);
   }
 
-  /** Opens a page, once the Studio is drawn. */
-  go(route: Route): void {
+  /** Opens a page, once the Studio is drawn, with what was typed in another. */
+  go(route: Route, kept?: Kept): void {
     if (this.openPage) {
-      this.openPage(route);
+      this.openPage(route, kept);
     } else {
-      this.wanted = route;
+      this.wanted = [route, kept];
     }
   }
 
@@ -91,7 +91,7 @@ export class Studio extends Widget {
       }
       this.refresh();
       if (this.wanted) {
-        this.openPage?.(this.wanted);
+        this.openPage?.(...this.wanted);
         this.wanted = null;
       }
     }

@@ -18,7 +18,7 @@ import { DEFAULT_MODEL } from './notebook';
 import type { StudioTabs } from './studiotabs';
 import { trans } from './widget/i18n';
 import type { DatasetTraits, JobTraits, MLflowLink, Model } from './widget/model';
-import type { Route } from './widget/route';
+import type { Kept, Route } from './widget/route';
 import type { Asked, Shell, ViewSettings } from './widget/shell';
 
 const DEFAULTS: ViewSettings = { refresh: 100, charts: {}, defaultModel: DEFAULT_MODEL };
@@ -55,8 +55,8 @@ export class LabShell implements Shell {
     return new CommModel<T>(kernelOf(this.source), asked as JSONObject);
   }
 
-  openStudio(route?: Route): void {
-    this.studios.open(this.studioHost ?? this, route);
+  openStudio(route?: Route, kept?: Kept): void {
+    this.studios.open(this.studioHost ?? this, route, kept);
   }
 
   openModel(job: string): Model<JobTraits> & { close(): void } {

@@ -7,7 +7,7 @@ import { translator } from './language';
 import { Studio } from './panel';
 import type { PanelSource } from './source';
 import { trans } from './widget/i18n';
-import type { Route } from './widget/route';
+import type { Kept, Route } from './widget/route';
 import type { Shell } from './widget/shell';
 
 /** Opens the tab, or goes to a page in it. */
@@ -25,19 +25,19 @@ export class StudioTabs {
     void restorer.restore(this.tracker, { command, name: () => 'studio' });
   }
 
-  /** Shows the tab, at a page if one is named; `host` serves what a new one opens. */
-  open(host: Shell, route?: Route): void {
+  /** Shows the tab, at a page if one is named, with what was typed elsewhere; `host` serves what a new one opens. */
+  open(host: Shell, route?: Route, kept?: Kept): void {
     const { shell } = this.app;
     const found = this.tracker.find(tab => !tab.isDisposed);
     if (found) {
       if (route) {
-        found.content.go(route);
+        found.content.go(route, kept);
       }
       shell.activateById(found.id);
       return;
     }
     const tab = new MainAreaWidget({
-      content: new Studio(this.source, host, route ? { route } : {}),
+      content: new Studio(this.source, host, route ? { route, kept } : { kept }),
       translator: translator()
     });
     tab.id = 'tunelab-studio';

@@ -5,7 +5,7 @@ import { translate } from '../../labextension/src/widget/i18n';
 import type { MetricsTraits } from '../../labextension/src/widget/judgemetrics';
 import type { DatasetRow, DatasetsTraits, JobRow, ListTraits, MLflowLink } from '../../labextension/src/widget/model';
 import type { ModelsTraits } from '../../labextension/src/widget/models';
-import { mountPanel } from '../../labextension/src/widget/mount';
+import { mountPanel, type StudioOptions } from '../../labextension/src/widget/mount';
 import type { PanelState } from '../../labextension/src/widget/PanelView';
 import type { Headline } from '../../labextension/src/widget/results';
 import { TestModel } from './models';
@@ -335,6 +335,36 @@ describe('the head', () => {
     });
     draw(false);
     expect(screen.queryByRole('button', { name: 'Open as tab' })).toBeNull();
+  });
+
+  test.each(['a new tab', 'the tab that is open'])('takes what was typed along to %s', which => {
+    const draw = (options: StudioOptions) => {
+      const [paint, unmount, go] = mountPanel(el, shell, options);
+      undo = unmount;
+      const lists = { models: null, datasets: null, metrics: null, jobs: new TestModel<ListTraits>({ jobs: [row()] }) };
+      act(() => {
+        paint({ kernel: 'a.ipynb', tone: 'good', sentence: null, action: null, mlflow: LINK, ...lists });
+      });
+      return go;
+    };
+    const filter = () => screen.getByRole<HTMLInputElement>('searchbox', { name: 'Filter the jobs' });
+    draw({ canOpenTab: true });
+    fireEvent.change(filter(), { target: { value: 'poet' } });
+    fireEvent.click(button('Open as tab'));
+    const kept = shell.handed;
+    act(() => {
+      undo();
+    });
+    if (which === 'a new tab') {
+      draw({ kept });
+    } else {
+      const go = draw({ place: 'models' });
+      act(() => {
+        go({ page: 'customize', from: {} }, kept);
+      });
+      fireEvent.click(screen.getByRole('tab', { name: /^Jobs/ }));
+    }
+    expect(filter().value).toBe('poet');
   });
 });
 

@@ -1,6 +1,6 @@
 /** A host that tests drive by hand, in JupyterLab's place. */
 import type { DatasetTraits, JobSnapshot, JobTraits, MLflowLink } from '../../labextension/src/widget/model';
-import type { Route } from '../../labextension/src/widget/route';
+import type { Kept, Route } from '../../labextension/src/widget/route';
 import type { Asked, Shell, ViewSettings } from '../../labextension/src/widget/shell';
 import { TestModel } from './models';
 import { snapshot } from './snapshot';
@@ -57,6 +57,8 @@ export class TestShell implements Shell {
   readonly views: OpenedView[] = [];
   readonly asked: unknown[][] = [];
   refused: string | null = null;
+  /** What was typed in the Studio that another was opened from. */
+  handed: Kept | undefined;
   /** The path that the user chooses. */
   chosen: string | null = null;
 
@@ -66,8 +68,9 @@ export class TestShell implements Shell {
     return view as unknown as TestModel<T> & { close(): void };
   }
 
-  openStudio(route?: Route): void {
+  openStudio(route?: Route, kept?: Kept): void {
     this.asked.push(['studio', route]);
+    this.handed = kept;
   }
 
   openModel(job: string): OpenedModel {

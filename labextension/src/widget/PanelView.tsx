@@ -11,6 +11,7 @@ import { Pages } from './Pages';
 import { placeName } from './places';
 import {
   closed,
+  handedOver,
   KeptContext,
   moved,
   NavigationContext,
@@ -18,6 +19,7 @@ import {
   pageOf,
   PLACES,
   START,
+  type Kept,
   type Location,
   type Navigation,
   type Place,
@@ -48,14 +50,16 @@ interface PanelProps {
   /** Whether it can be opened in a tab: in the side panel, not in a tab or a cell. */
   readonly canOpenTab?: boolean;
   /** A page that is asked for from outside, such as by a command; a new object is a new wish. */
-  readonly wanted?: { readonly route: Route } | null;
+  readonly wanted?: { readonly route: Route; readonly kept?: Kept | undefined } | null;
+  /** What was typed in another Studio. */
+  readonly handed?: Kept | undefined;
   /** Called with how pages lead to each other, for a host that leads to them too. */
   readonly onNavigation?: (navigation: Navigation) => void;
 }
 
 /** The Studio, a function of its state. */
 export function PanelView(props: PanelProps) {
-  const { state, shell, start, canOpenTab = false, wanted = null, onNavigation } = props;
+  const { state, shell, start, canOpenTab = false, wanted = null, handed, onNavigation } = props;
   // Kept here, since the lists go away while the kernel restarts.
   const [at, setAt] = useState<Location>(start ?? START);
   const [isPlaced, setPlaced] = useState(start !== undefined);
@@ -66,7 +70,7 @@ export function PanelView(props: PanelProps) {
       setAt(moved(START, 'models'));
     }
   }
-  const [kept] = useState(() => new Map<string, unknown>());
+  const [kept] = useState(() => new Map<string, unknown>(handed));
   const [notice, setNotice] = useState<Notice | null>(null);
   // The side panel, tabs and cells may all have one.
   const id = useId();
@@ -86,9 +90,10 @@ export function PanelView(props: PanelProps) {
   );
   useEffect(() => {
     if (wanted) {
+      wanted.kept?.forEach((value, key) => kept.set(key, value));
       navigation.go(wanted.route);
     }
-  }, [wanted, navigation]);
+  }, [wanted, navigation, kept]);
   useEffect(() => {
     onNavigation?.(navigation);
   }, [navigation, onNavigation]);
@@ -112,7 +117,7 @@ export function PanelView(props: PanelProps) {
                 aria-label={trans.__('Open as tab')}
                 title={trans.__('Open as tab')}
                 onClick={() => {
-                  shell.openStudio(pageOf(at, at.place) ?? undefined);
+                  shell.openStudio(pageOf(at, at.place) ?? undefined, handedOver(kept));
                 }}
               >
                 <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">

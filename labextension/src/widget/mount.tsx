@@ -7,7 +7,7 @@ import { DatasetView } from './DatasetView';
 import { JobView } from './JobView';
 import type { DatasetTraits, JobTraits, Model } from './model';
 import { PanelView, type PanelState } from './PanelView';
-import { opened, PLACES, START, type Location, type Place, type Route } from './route';
+import { opened, PLACES, START, type Kept, type Location, type Place, type Route } from './route';
 import { ShellContext, type Shell } from './shell';
 import { StudioView } from './StudioView';
 import { WidgetShell, type StudioModel } from './widgetshell';
@@ -27,23 +27,25 @@ export interface StudioOptions {
   readonly route?: Route;
   readonly place?: Place;
   readonly canOpenTab?: boolean;
+  /** What was typed in another Studio. */
+  readonly kept?: Kept | undefined;
 }
 
 /** Draws the Studio, in the side panel or elsewhere; returns how to draw it with another state, undo it, open a page. */
 export function mountPanel(
   el: HTMLElement,
   shell: Shell,
-  { route, place, canOpenTab = false }: StudioOptions = {}
-): [draw: (state: PanelState) => void, undo: () => void, go: (route: Route) => void] {
+  { route, place, canOpenTab = false, kept: handed }: StudioOptions = {}
+): [draw: (state: PanelState) => void, undo: () => void, go: (route: Route, kept?: Kept) => void] {
   const start = route ? opened(START, route) : placed(place);
   let drawn: PanelState | null = null;
-  let wanted: { readonly route: Route } | null = null;
+  let wanted: { readonly route: Route; readonly kept?: Kept | undefined } | null = null;
   const [draw, undo] = redrawn<PanelState>(el, shell, state => {
     drawn = state;
-    return <PanelView {...{ state, shell, start, canOpenTab, wanted }} />;
+    return <PanelView {...{ state, shell, start, canOpenTab, wanted, handed }} />;
   });
-  const go = (next: Route) => {
-    wanted = { route: next };
+  const go = (next: Route, kept?: Kept) => {
+    wanted = { route: next, kept };
     if (drawn) {
       draw(drawn);
     }

@@ -125,8 +125,15 @@ export function useNavigation(): Navigation | null {
   return useContext(NavigationContext);
 }
 
+export type Kept = ReadonlyMap<string, unknown>;
+
 /** What was typed and chosen in the Studio's pages: it outlives them, and the kernel. A view that stands alone keeps nothing. */
 export const KeptContext = createContext<Map<string, unknown> | null>(null);
+
+/** What another Studio takes over: all but how the lists were left, whose rows are of another height there. */
+export function handedOver(kept: Kept): Kept {
+  return new Map([...kept].filter(([key]) => !key.startsWith('list/')));
+}
 
 /** A state by a key of its own, such as `customize/draft`, that is found again when its page is. */
 export function useKept<T>(key: string, initial: T): readonly [T, (change: T | ((before: T) => T)) => void] {

@@ -2,7 +2,7 @@
 import { createContext, useContext, useSyncExternalStore } from 'react';
 
 import type { DatasetTraits, JobTraits, MLflowLink, Model } from './model';
-import type { Route } from './route';
+import type { Kept, Route } from './route';
 
 /** What the kernel's end of a view is asked for. Kernel: notebook/comms.py. */
 export type Asked = { readonly view: string } & Readonly<Record<string, unknown>>;
@@ -21,8 +21,8 @@ export interface ViewSettings {
 export interface Shell {
   /** Opens a view of the kernel's. Closing is the caller's. */
   open<T extends object>(asked: Asked): Model<T> & { close(): void };
-  /** Shows the Studio in a tab of its own, at a page if one is named. */
-  openStudio(route?: Route): void;
+  /** Shows the Studio in a tab of its own, at a page if one is named, and with what was typed in this one. */
+  openStudio(route?: Route, kept?: Kept): void;
   /** The view of one job. Closing is the caller's. */
   openModel(job: string): Model<JobTraits> & { close(): void };
   /** Shows a job in a tab of its own. */
