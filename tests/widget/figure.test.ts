@@ -108,6 +108,13 @@ describe('a chart', () => {
     const { layout } = draw('loss', { loss: Array.from({ length: 100 }, () => 1) }, { zoom: [200, 400] });
     expect(layout.xaxis?.range).toEqual([197, 403]);
   });
+
+  test.each([
+    [[10, 12], 1],
+    [[10, 14], undefined]
+  ] as const)('of the steps %j has a label each %s, and no step twice', (zoom, distance) => {
+    expect(draw('loss', { loss: [2, 1] }, { zoom }).layout.xaxis?.dtick).toBe(distance);
+  });
 });
 
 describe('a band', () => {
@@ -164,6 +171,8 @@ describe('the labels of the value axis', () => {
     ['of tokens', 0, 2353, false, ',.0~f', '2,000'],
     ['of many tokens', 0, 2_353_000, false, '~e', '2.5e+6'],
     ['of one value', 3, 3, false, ',.1~f', '3.5'],
+    ['of one large value, by halves', 80, 80, false, ',.1~f', '80.5'],
+    ['of one value near zero, by halves', 2e-4, 2e-4, false, ',.1~f', '-0.5'],
     ['of a loss on a logarithmic axis', 0.01, 10, true, ',.2~f', '10.01'],
     ['of a learning rate on a logarithmic axis', 1e-7, 1e-4, true, '~e', '1e-7']
   ])('%s are no longer than their room', (_, low, high, isLog, format, longest) => {

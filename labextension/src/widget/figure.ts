@@ -141,6 +141,8 @@ export function figure(
         nticks: 4,
         showgrid: false,
         tickformat: 'd',
+        // Between two steps there is none.
+        ...(to - from < 4 ? { dtick: 1 } : {}),
         hoverformat: 'd',
         // What stands for the step is plotly's.
         unifiedhovertitle: { text: trans.__('step %1', '%{x}') }
@@ -178,10 +180,12 @@ function around(line: Line, deviation: Curve, smoothing: number): { x: number[];
 
 /** How the value axis is labelled from `low` to `high`: d3's format, and the characters of the longest label. */
 export function tickLabels(low: number, high: number, isLog: boolean): { format: string; length: number } {
-  const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
-  // plotly sets about five ticks; on a logarithmic axis they stand at round numbers.
-  const distance = isLog ? low : (high - low || size) / 5;
-  const sign = low < 0 ? 1 : 0;
+  // Around one value plotly shows one more and one less, by halves.
+  const isFlat = low === high && !isLog;
+  const size = Math.max(Math.abs(low), Math.abs(high), isFlat ? 1 : 0) || 1;
+  // Else it sets about five ticks; on a logarithmic axis they stand at round numbers.
+  const distance = isLog ? low : isFlat ? 0.5 : (high - low) / 5;
+  const sign = low < (isFlat ? 1 : 0) ? 1 : 0;
   if (size < 1e-3 || size >= 1e5 || (isLog && low < 1e-3)) {
     const digits = isLog ? 0 : Math.max(0, Math.ceil(Math.log10(size / distance)));
     return { format: '~e', length: sign + 1 + (digits && digits + 1) + 3 };
