@@ -19,6 +19,7 @@ from typing import Any
 
 from tunelab import errors, workspace
 from tunelab.errors import Error
+from tunelab.texts import can_rewrite
 
 _MARK = "\x1etunelab "
 
@@ -107,7 +108,7 @@ class _Status:
     """One line that is written over: what is being done now."""
 
     def __init__(self, show: str | None) -> None:
-        self.show = show if sys.stdout.isatty() or "ipykernel" in sys.modules else None
+        self.show = show if can_rewrite() else None
         self.width = 0
         self.say("")
 

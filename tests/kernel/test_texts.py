@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from tunelab.answers import Answers
 from tunelab.tables import columns, table
-from tunelab.texts import plain
+from tunelab.texts import can_rewrite, plain
 
 TEXTS = {
     "colour": ("\x1b[31mred\x1b[0m", "red"),
@@ -42,3 +44,12 @@ def test_tables_and_answers_steer_no_terminal_and_no_page() -> None:
         assert "&lt;script&gt;" in page
         assert "<script>" not in page
         assert "\x1b" not in page
+
+
+def test_a_line_is_written_over_in_a_notebook_and_not_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ipykernel  # noqa: F401
+    import IPython
+
+    assert not can_rewrite()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+    assert can_rewrite()

@@ -6,7 +6,6 @@ Nothing is kept here that is not on the disk: any process of the user sees the s
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from tunelab.jobs.prepare import Prepared
 from tunelab.jobs.prepare_evaluation import PreparedEvaluation
 from tunelab.jobs.rollouts import Rollouts
 from tunelab.jobs.view import JobView, sentence, size
-from tunelab.texts import plain
+from tunelab.texts import can_rewrite, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -412,7 +411,7 @@ class _ProgressLine:
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        self.rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
+        self.rewrites = can_rewrite()
         self.last = ""
 
     def show(self, view: JobView) -> None:
