@@ -262,7 +262,7 @@ def small_disk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a filesystem")
     monkeypatch.setenv("TUNELAB_HOME", str(place / "home"))
-    monkeypatch.setattr(prepare, "_space", lambda spec, model: None)
+    monkeypatch.setattr(prepare, "has_space", lambda spec, model: None)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 
