@@ -66,9 +66,13 @@ class Keys(Mouse):
         """The dialog begins at its button: the files are before it, and are gone through by arrows."""
         chooser.get_by_text(file, exact=True).wait_for(timeout=PATIENCE_MS)
         files = chooser.locator(".jp-DirListing-content")
-        press_until(self.page, "Shift+Tab", lambda: files.evaluate("list => list.contains(document.activeElement)"))
         chosen = files.locator(f".jp-mod-selected[title^='Name: {file}']")
-        press_until(self.page, "ArrowDown", lambda: chosen.count() == 1)
+        for _ in range(60):
+            if chosen.count() == 1:
+                break
+            # The dialog takes the focus back whenever it reads the folder again.
+            is_there = files.evaluate("list => list.contains(document.activeElement)")
+            self.page.keyboard.press("ArrowDown" if is_there else "Shift+Tab")
         button = chooser.get_by_role("button", name="Select")
         press_until(self.page, "Tab", lambda: button.evaluate("node => node === document.activeElement"))
         self.page.keyboard.press("Enter")
