@@ -104,11 +104,11 @@ class Lineage:
         rows = [
             {
                 "": "→" if node["id"] == self.of else "",
-                "name": plain(node["label"]),
+                "name": node["label"],
                 "what": KINDS.get(node["kind"], node["kind"]),
-                "with": plain(", ".join(used.get(node["id"], ()))),
+                "with": ", ".join(used.get(node["id"], ())),
                 "when": node.get("when", ""),
-                "who": plain(node.get("who", "")),
+                "who": node.get("who", ""),
             }
             for node in self.nodes
         ]
