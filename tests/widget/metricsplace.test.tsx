@@ -12,6 +12,7 @@ import {
   type MetricsTraits
 } from '../../labextension/src/widget/judgemetrics';
 import { MetricsPlace, type MetricsState } from '../../labextension/src/widget/MetricsPlace';
+import { KeptContext } from '../../labextension/src/widget/route';
 import { button, choose, DANGER, text } from './dataset';
 import { TestModel } from './models';
 
@@ -72,7 +73,11 @@ function show(metrics: MetricRow[] = [row(), REFUSAL], traits: Partial<MetricsTr
     setThere = set;
     return isThere ? <MetricsPlace model={model} state={state} onState={setState} /> : null;
   }
-  render(<Panel />);
+  render(
+    <KeptContext.Provider value={new Map()}>
+      <Panel />
+    </KeptContext.Provider>
+  );
   return {
     model,
     restart: () => {
@@ -157,7 +162,7 @@ describe('a metric', () => {
     expect(screen.getByText('There is no warm@1.')).toBeTruthy();
     fireEvent.click(button('‹ All metrics'));
     expect(rows()).toHaveLength(2);
-    expect(document.activeElement).toBe(button('New metric'));
+    expect(document.activeElement).toBe(rows()[0]);
   });
 
   test('is copied as a cell and as Python, and saved as JSON', async () => {
@@ -312,6 +317,7 @@ describe('a new metric', () => {
     write();
     fireEvent.click(button('Cancel'));
     expect(rows()).toHaveLength(2);
+    expect(document.activeElement).toBe(button('New metric'));
     fireEvent.click(button('New metric'));
     type('Name', 'mine');
     fireEvent.click(button('Cancel'));

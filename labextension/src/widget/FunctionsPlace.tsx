@@ -9,6 +9,7 @@ import { functionFacts, matches, type FunctionPage, type FunctionRow, type Funct
 import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';
+import { LongList } from './LongList';
 import { useTrait, type Message, type Model } from './model';
 import { FactList, HeadRow, Reading, Section, VersionChoice } from './ModelParts';
 import { useKept, useNavigation } from './route';
@@ -72,34 +73,38 @@ function List({ model }: { readonly model: Model<FunctionsTraits> }) {
           </p>
         </div>
       )}
-      {own.length > 0 && <Rows name={trans.__('Your functions')} rows={own} />}
+      {own.length > 0 && <Rows kind="function" name={trans.__('Your functions')} rows={own} />}
       {found.length > own.length && (
-        <Rows name={trans.__('Presets')} rows={found.filter(row => row.kind === 'preset')} />
+        <Rows kind="preset" name={trans.__('Presets')} rows={found.filter(row => row.kind === 'preset')} />
       )}
     </div>
   );
 }
 
-function Rows({ name, rows }: { readonly name: string; readonly rows: readonly FunctionRow[] }) {
+interface RowsProps {
+  readonly kind: FunctionRow['kind'];
+  readonly name: string;
+  readonly rows: readonly FunctionRow[];
+}
+
+function Rows({ kind, name, rows }: RowsProps) {
   const navigation = useNavigation();
   return (
     <>
       <h3>{name}</h3>
-      <ul aria-label={name}>
-        {rows.map(row => (
-          <li key={row.key}>
-            <EvaluatorRow
-              label={row.name}
-              versions={row.versions}
-              facts={functionFacts(row)}
-              says={row.says}
-              onOpen={() => {
-                navigation?.go({ page: 'function', name: row.key });
-              }}
-            />
-          </li>
-        ))}
-      </ul>
+      <LongList label={name} name={`evaluators/functions/${kind}`} rows={rows} keyOf={row => row.key}>
+        {row => (
+          <EvaluatorRow
+            label={row.name}
+            versions={row.versions}
+            facts={functionFacts(row)}
+            says={row.says}
+            onOpen={() => {
+              navigation?.go({ page: 'function', name: row.key });
+            }}
+          />
+        )}
+      </LongList>
     </>
   );
 }

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { NoticeBlock } from './Actions';
 import { BackButton } from './BackButton';
 import { formatDay } from './datasets';
+import { FilterField } from './FilterField';
 import { capitalise, plainText } from './format';
 import { trans } from './i18n';
 import {
@@ -16,9 +17,11 @@ import {
   type MetricRow,
   type MetricsTraits
 } from './judgemetrics';
+import { LongList } from './LongList';
 import { MetricForm } from './MetricForm';
 import { MetricPageView } from './MetricPageView';
 import { useTrait, type Message, type Model } from './model';
+import { useKept } from './route';
 
 /** What is on show in the place; it outlives the kernel, so that nothing that was typed is lost. */
 export interface MetricsState {
@@ -59,7 +62,8 @@ export function MetricsPlace({ model, state, back = trans.__('All metrics'), onS
   const [choice, setChoice] = useState<Choice | null>(null);
   // Of the last file, until it is known which of its metrics is meant.
   const text = useRef('');
-  const [wasAway, setWasAway] = useState(false);
+  // The list leads back to the row by itself; from the form, to the button that opened it.
+  const [wasWriting, setWasWriting] = useState(false);
 
   useEffect(() => {
     const heard = (message: Message) => {
@@ -85,7 +89,7 @@ export function MetricsPlace({ model, state, back = trans.__('All metrics'), onS
   const show = (next: MetricsState) => {
     setAsking(QUIET);
     setChoice(null);
-    setWasAway(true);
+    setWasWriting(state.draft !== null);
     onState(() => next);
   };
   const importText = (file: string, content: string, name: string | null) => {
@@ -166,7 +170,7 @@ export function MetricsPlace({ model, state, back = trans.__('All metrics'), onS
         <button
           type="button"
           className="tunelab-primary"
-          autoFocus={wasAway}
+          autoFocus={wasWriting}
           onClick={() => {
             show({ open: null, draft: EMPTY });
           }}
@@ -294,7 +298,7 @@ interface ListProps {
 
 function List({ model, metrics, onOpen }: ListProps) {
   const trouble = useTrait(model, 'trouble');
-  const [filter, setFilter] = useState('');
+  const [filter, setFilter] = useKept('evaluators/metrics/filter', '');
   const wanted = filter.trim().toLowerCase();
   const shown = metrics.filter(row => searchable(row).includes(wanted));
   return (
@@ -304,26 +308,18 @@ function List({ model, metrics, onOpen }: ListProps) {
           {plainText(trouble)}
         </p>
       )}
-      <input
-        type="search"
-        className="tunelab-filter"
-        aria-label={trans.__('Filter the metrics')}
+      <FilterField
+        label={trans.__('Filter the metrics')}
         placeholder={trans.__('Filter by name, scale, “%1”…', trans.__('yours'))}
-        value={filter}
-        onChange={event => {
-          setFilter(event.target.value);
-        }}
+        text={filter}
+        onText={setFilter}
       />
       {metrics.length > 0 && shown.length === 0 && (
         <p className="tunelab-empty">{trans.__('No metric matches “%1”.', filter)}</p>
       )}
-      <ul aria-label={trans.__('Metrics')}>
-        {shown.map(row => (
-          <li key={row.name}>
-            <ListRow row={row} onOpen={onOpen} />
-          </li>
-        ))}
-      </ul>
+      <LongList label={trans.__('Metrics')} name="evaluators/metrics" rows={shown} keyOf={row => row.name}>
+        {row => <ListRow row={row} onOpen={onOpen} />}
+      </LongList>
     </div>
   );
 }

@@ -1,5 +1,5 @@
 /** The models' place: custom models, the newest first, and base models to make them from. */
-import { Fragment } from 'react';
+import { Fragment, useId } from 'react';
 
 import { formatDay, techniqueName } from './datasets';
 import { FilterField } from './FilterField';
@@ -22,6 +22,8 @@ import { useKept, useNavigation } from './route';
 
 /** The list. */
 export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) {
+  // The side panel, tabs and cells may all have one.
+  const id = useId();
   const models = useTrait(model, 'models');
   const [search, setSearch] = useKept('models/search', '');
   const [shown, setShown] = useKept<Shown>('models/shown', 'all');
@@ -56,22 +58,18 @@ export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) 
       )}
       {custom.length > 0 && (
         <>
-          <h3 id="tunelab-custom-models">{trans.__('Custom models')}</h3>
-          <LongList labelledBy="tunelab-custom-models" rows={custom} keyOf={row => row.name}>
+          <h3 id={`${id}-custom`}>{trans.__('Custom models')}</h3>
+          <LongList name="models/custom" labelledBy={`${id}-custom`} rows={custom} keyOf={row => row.name}>
             {row => <CustomItem row={row} />}
           </LongList>
         </>
       )}
       {bases.length > 0 && (
         <>
-          <h3 id="tunelab-base-models">{trans.__('Base models')}</h3>
-          <ul aria-labelledby="tunelab-base-models">
-            {bases.map(row => (
-              <li key={row.name}>
-                <BaseItem row={row} />
-              </li>
-            ))}
-          </ul>
+          <h3 id={`${id}-base`}>{trans.__('Base models')}</h3>
+          <LongList name="models/base" labelledBy={`${id}-base`} rows={bases} keyOf={row => row.name}>
+            {row => <BaseItem row={row} />}
+          </LongList>
         </>
       )}
     </div>

@@ -18,6 +18,7 @@ import {
 import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';
+import { LongList } from './LongList';
 import { useTrait, type Message, type Model } from './model';
 import { byNumber, FactList, HeadRow, Reading, Section, VersionChoice } from './ModelParts';
 import { PromptForm } from './PromptForm';
@@ -170,21 +171,19 @@ function List({ model, rows, onDraft }: ListProps) {
             {trans.__('None of your own yet. Press New reward prompt, or open one below and begin with its text.')}
           </p>
         )}
-        <ul aria-label={trans.__('Reward prompts')}>
-          {shown.map(row => (
-            <li key={row.name}>
-              <EvaluatorRow
-                label={labelOf(row)}
-                versions={row.versions.length}
-                facts={promptFacts(row)}
-                says={row.asks}
-                onOpen={() => {
-                  navigation?.go({ page: 'prompt', prompt: labelOf(row) });
-                }}
-              />
-            </li>
-          ))}
-        </ul>
+        <LongList label={trans.__('Reward prompts')} name="evaluators/prompts" rows={shown} keyOf={row => row.name}>
+          {row => (
+            <EvaluatorRow
+              label={labelOf(row)}
+              versions={row.versions.length}
+              facts={promptFacts(row)}
+              says={row.asks}
+              onOpen={() => {
+                navigation?.go({ page: 'prompt', prompt: labelOf(row) });
+              }}
+            />
+          )}
+        </LongList>
       </div>
     </>
   );
