@@ -7,6 +7,7 @@ import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type DatasetTraits, type Message, type Model } from './model';
 import { LineageSection } from './LineageView';
+import { byNumber, VersionChoice } from './ModelParts';
 import { PreviewView } from './PreviewView';
 import { ReportView } from './ReportView';
 import { RowsTable } from './RowsTable';
@@ -94,22 +95,14 @@ export function DatasetView({ model, shell, canOpenTab = false, onVersion, onDel
           <div className="tunelab-title">
             <h3 className="tunelab-name">{label}</h3>
             <span className="tunelab-subject">{subject.join(' · ')}</span>
-            {showVersion && dataset.versions.length > 1 && (
-              <label className="tunelab-choice">
-                {trans.__('Version')}{' '}
-                <select
-                  value={dataset.version}
-                  onChange={event => {
-                    showVersion(labelOf({ name: dataset.name, version: Number(event.target.value) }));
-                  }}
-                >
-                  {dataset.versions.map((version, place) => (
-                    <option key={version} value={version}>
-                      {place === 0 ? trans.__('%1 (newest)', version) : version}
-                    </option>
-                  ))}
-                </select>
-              </label>
+            {showVersion && (
+              <VersionChoice
+                versions={byNumber(dataset.versions)}
+                value={String(dataset.version)}
+                onValue={version => {
+                  showVersion(labelOf({ name: dataset.name, version: Number(version) }));
+                }}
+              />
             )}
           </div>
           <DatasetActions

@@ -7,6 +7,7 @@ import { capitalise, formatNumber, plainText, visibleText } from './format';
 import { trans } from './i18n';
 import { draftOf, marked, type Draft, type MetricPage, type MetricRow, type MetricsTraits } from './judgemetrics';
 import type { Message, Model } from './model';
+import { byNumber, FactList, HeadRow, Reading, Section, VersionChoice } from './ModelParts';
 import { saveFile } from './savefile';
 
 interface MetricPageViewProps {
@@ -37,70 +38,52 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
     };
   }, [model, label]);
   if (!page) {
-    return (
-      <p className="tunelab-empty" role="status">
-        {refused || trans.__('Reading the metric…')}
-      </p>
-    );
+    return <Reading what={trans.__('Reading the metric…')} refused={refused} />;
   }
-  const version = Number(label.slice(label.lastIndexOf('@') + 1));
   return (
     <section className="tunelab-card tunelab-metric-card" aria-label={trans.__('Metric %1', label)}>
-      <header className="tunelab-head">
-        <div className="tunelab-title">
-          <h3 className="tunelab-name">{label}</h3>
-          {row.versions.length > 1 && (
-            <label className="tunelab-choice">
-              {trans.__('Version')}{' '}
-              <select
-                value={version}
-                onChange={event => {
-                  onOpen(`${row.name}@${event.target.value}`);
-                }}
-              >
-                {row.versions.map((each, place) => (
-                  <option key={each} value={each}>
-                    {place === 0 ? trans.__('%1 (newest)', each) : each}
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
-        </div>
-        <div className="tunelab-actions">
-          <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
-          <CopyButton text={page.python} label={trans.__('Copy as Python')} />
-          <button
-            type="button"
-            title={trans.__('As SageMaker and Bedrock take it')}
-            onClick={() => {
-              saveFile(`${row.name}.json`, [page.json]);
+      <HeadRow
+        name={label}
+        choice={
+          <VersionChoice
+            versions={byNumber(row.versions)}
+            value={label.slice(label.lastIndexOf('@') + 1)}
+            onValue={version => {
+              onOpen(`${row.name}@${version}`);
             }}
-          >
-            {trans.__('Save as JSON')}
-          </button>
-          <button
-            type="button"
-            className="tunelab-primary"
-            onClick={() => {
-              onDraft(draftOf(page, row));
-            }}
-          >
-            {row.builtin ? trans.__('New metric from it') : trans.__('New version')}
-          </button>
-        </div>
-      </header>
+          />
+        }
+      >
+        <CopyButton text={page.cell} label={trans.__('Copy as cell')} />
+        <CopyButton text={page.python} label={trans.__('Copy as Python')} />
+        <button
+          type="button"
+          title={trans.__('As SageMaker and Bedrock take it')}
+          onClick={() => {
+            saveFile(`${row.name}.json`, [page.json]);
+          }}
+        >
+          {trans.__('Save as JSON')}
+        </button>
+        <button
+          type="button"
+          className="tunelab-primary"
+          onClick={() => {
+            onDraft(draftOf(page, row));
+          }}
+        >
+          {row.builtin ? trans.__('New metric from it') : trans.__('New version')}
+        </button>
+      </HeadRow>
       <Facts row={row} page={page} />
-      <section className="tunelab-section">
-        <h4>{trans.__('Instructions')}</h4>
+      <Section name={trans.__('Instructions')}>
         <div className="tunelab-instructions" tabIndex={0} role="group" aria-label={trans.__('Instructions')}>
           {marked(visibleText(page.instructions)).map(({ text, isPlaceholder }, place) =>
             isPlaceholder ? <mark key={place}>{text}</mark> : <span key={place}>{text}</span>
           )}
         </div>
-      </section>
-      <section className="tunelab-section">
-        <h4>{trans.__('Scale, from the worst to the best')}</h4>
+      </Section>
+      <Section name={trans.__('Scale, from the worst to the best')}>
         <table className="tunelab-scale" aria-label={trans.__('Scale')}>
           <thead>
             <tr>
@@ -117,7 +100,7 @@ export function MetricPageView({ model, row, label, onOpen, onDraft }: MetricPag
             ))}
           </tbody>
         </table>
-      </section>
+      </Section>
     </section>
   );
 }
@@ -132,14 +115,5 @@ function Facts({ row, page }: { readonly row: MetricRow; readonly page: MetricPa
     [trans.__('Needs'), needsTruth ? trans.__('a ground truth') : trans.__('no ground truth')],
     [trans.__('Replies'), isOfWords ? trans.__('words, which count in their order') : trans.__('numbers')]
   ];
-  return (
-    <dl className="tunelab-facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{capitalise(value)}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <FactList facts={facts.map(([name, value]) => [name, capitalise(value)])} />;
 }
