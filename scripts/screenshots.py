@@ -85,11 +85,12 @@ def main() -> int:
         reached = (
             f"import tunelab as tl; v = tl.job('chatty').view(); print(v.has_ended or (v.step or 0) >= {TAKEN_AT})"
         )
-        until(lambda: lab.python(reached) == "True", PATIENCE_S)
+        # Seldom: each look is a process of its own, on the cores of the training.
+        until(lambda: lab.python(reached) == "True", PATIENCE_S, every_s=10)
         lab.write("chatty.ipynb", ["%load_ext tunelab\nimport tunelab as tl", 'tl.job("chatty")'])
         with sync_playwright() as playwright:
             browser = chromium(playwright)
-            context = browser.new_context(viewport={"width": 1360, "height": 760}, device_scale_factor=1.5)
+            context = browser.new_context(viewport={"width": 1360, "height": 860}, device_scale_factor=1.5)
             take(Desk(context.new_page(), lab).open("chatty.ipynb"))
     finally:
         lab.python("import tunelab as tl\nfor job in tl.jobs():\n    job.cancel().wait()")
@@ -135,7 +136,9 @@ def take_dataset(desk: Desk) -> None:
     view.get_by_role("button", name="Preview").click(timeout=60_000)
     desk.command("application:toggle-left-area")
     expect(view.get_by_role("img", name=re.compile("[Ll]ength"))).to_be_visible(timeout=300_000)
-    shown = view.locator(".tunelab-section").last
+    shown = view.locator(".tunelab-section").filter(
+        has=desk.page.get_by_role("heading", name="What the model will see")
+    )
     for theme in ("Light", "Dark"):
         desk.theme(theme)
         desk.page.mouse.move(0, 0)

@@ -12,7 +12,7 @@ import pytest
 import tunelab as tl
 from tunelab import task
 from tunelab.jobs import folder as folders
-from tunelab.jobs import machine
+from tunelab.jobs import journal, machine
 from tunelab.jobs.journal import Journal
 from tunelab.jobs.prepare import prepare
 from tunelab.notebook.replay import ReplayPage
@@ -102,6 +102,48 @@ def test_a_replayed_evaluation_has_the_same_records(workspace: Path, tiny: Path,
     columns = ["id", "model", "metric", "prompt", "ground_truth", "prediction", "score"]
     assert second.result().records[columns].equals(first.result().records[columns])
     assert second.facts["scoring"] == first.facts["scoring"]
+
+
+@pytest.mark.parametrize("technique", ["rlvr", "rlaif"])
+def test_a_replayed_reinforcement_samples_scores_and_trains_alike(
+    workspace: Path, tiny: Path, tmp_path: Path, technique: str
+) -> None:
+    folder = tmp_path / "work"
+    rows = folder / "rows.jsonl"
+    rows.write_text("\n".join(json.dumps({"prompt": f"Say {n}.", "ground_truth": f"{n}"}) for n in range(24)))
+    source = folder / "reward.py"
+    source.write_text("def short(completion):\n    return 1 / (1 + len(completion))\n")
+    rewards = {"rlvr": f"{source}:short", "rlaif": {"prompt": "human_like", "model": str(tiny)}}
+    first = _done(
+        tl.customize(
+            name="again",
+            model=str(tiny),
+            technique=technique,
+            dataset=str(rows),
+            split=4,
+            reward=rewards[technique],
+            hyperparameters={
+                "max_steps": 2,
+                "per_device_train_batch_size": 4,
+                "num_generations": 4,
+                "max_completion_length": 6,
+                "learning_rate": 1e-3,
+            },
+            compute={"threads": 1},
+        )
+    )
+    source.unlink()
+    shutil.rmtree(workspace / "cache")
+    second = _done(tl.replay(first))
+    assert second.spec == first.spec
+    assert _weights(second) == _weights(first)
+    assert _samples(second) == _samples(first)
+
+
+def _samples(job: tl.Job) -> list[tuple[Any, ...]]:
+    events = [event for event in journal.read(job.folder.journal) if event["type"] == "sample"]
+    assert any(event["reward"] is not None for event in events)
+    return [(event["step"], event["row"], event["completion"], event["reward"]) for event in events]
 
 
 @pytest.fixture

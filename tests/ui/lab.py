@@ -229,9 +229,9 @@ def points(view: Locator, metric: str = "rewards/margins") -> int:
     return int(chart(view, metric).get_attribute("data-points") or 0)
 
 
-def until(condition: Any, timeout_s: float = PATIENCE_MS / 1000) -> None:
+def until(condition: Any, timeout_s: float = PATIENCE_MS / 1000, every_s: float = 0.05) -> None:
     """Wait until something holds."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come to pass in time"
-        time.sleep(0.05)
+        time.sleep(every_s)
