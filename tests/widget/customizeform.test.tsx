@@ -205,9 +205,12 @@ describe('the form', () => {
   test('tells what is missing once one has tried, and leads there', () => {
     const { view } = open();
     expect(screen.queryByText("The spec lacks 'name'.")).toBeNull();
-    expect(screen.getByText('1 thing to mend')).toBeTruthy();
-    press('Customize');
+    field('learning_rate').focus();
+    press('1 thing to mend');
     expect(screen.getByText("The spec lacks 'name'.")).toBeTruthy();
+    expect(document.activeElement).toBe(field('Name'));
+    field('learning_rate').focus();
+    press('Customize');
     expect(document.activeElement).toBe(field('Name'));
     expect(view.sent).toEqual([]);
   });

@@ -180,11 +180,11 @@ describe('models', () => {
     press('A model behind an endpoint');
     const far = within(screen.getByRole('group', { name: 'Model 2' }));
     fireEvent.change(far.getByLabelText('Name'), { target: { value: 'far' } });
-    fireEvent.change(far.getByLabelText('Base url'), { target: { value: 'far' } });
+    fireEvent.change(far.getByLabelText('Base URL'), { target: { value: 'far' } });
     expect(said(view).models).toEqual(['chatty@1', { name: 'far', model: '', base_url: 'far' }]);
     view.update({ faults: [{ path: 'models.2.base_url', message: 'It is no URL.' }] });
     expect(far.getByText('It is no URL.')).toBeTruthy();
-    expect(far.getByLabelText('Base url').getAttribute('aria-invalid')).toBe('true');
+    expect(far.getByLabelText('Base URL').getAttribute('aria-invalid')).toBe('true');
   });
 });
 

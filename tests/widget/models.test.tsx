@@ -255,10 +255,13 @@ describe('the page of a custom model', () => {
 
   test.each<[string, Route]>([
     ['Continue…', { page: 'customize', from: { spec: { model: 'chatty@2', technique: 'dpo' } } }],
-    ['Evaluate…', { page: 'evaluate', from: { spec: { models: ['smollm2-135m', 'chatty@2'] } } }],
+    ['Evaluate…', { page: 'evaluate', from: { spec: { models: ['smollm2-135m', 'chatty@2'], dataset: 'eval@1' } } }],
     ['Job', { page: 'job', job: 'chatty-20260316-110000-0001' }],
     ['Continue from step 40', { page: 'customize', from: { spec: { model: 'chatty@2:step-40', technique: 'dpo' } } }],
-    ['Evaluate step 40', { page: 'evaluate', from: { spec: { models: ['smollm2-135m', 'chatty@2:step-40'] } } }],
+    [
+      'Evaluate step 40',
+      { page: 'evaluate', from: { spec: { models: ['smollm2-135m', 'chatty@2:step-40'], dataset: 'eval@1' } } }
+    ],
     ['smollm2-135m', { page: 'base', model: 'smollm2-135m' }],
     ['chatty@1:step-20', { page: 'model', model: 'chatty@1' }],
     ['pairs@1', { page: 'dataset', dataset: 'pairs@1' }],

@@ -9,11 +9,12 @@ interface CustomizeFootProps {
   readonly model: Model<CustomizeTraits>;
   /** Whether the kernel still thinks about what was typed last. */
   readonly isWaiting: boolean;
+  readonly onMend: () => void;
   readonly onCheck: () => void;
 }
 
 /** The foot. */
-export function CustomizeFoot({ model, isWaiting, onCheck }: CustomizeFootProps) {
+export function CustomizeFoot({ model, isWaiting, onMend, onCheck }: CustomizeFootProps) {
   const estimate = useTrait(model, 'estimate');
   return (
     <FormFoot
@@ -24,6 +25,7 @@ export function CustomizeFoot({ model, isWaiting, onCheck }: CustomizeFootProps)
       checks={trans.__('Checking: every row is read and two steps are measured…')}
       checkHint={trans.__('Reads every row, measures time and memory, starts nothing')}
       submit={trans.__('Customize')}
+      onMend={onMend}
       onCheck={onCheck}
     />
   );

@@ -94,6 +94,7 @@ export function CustomizeForm(props: FormProps<CustomizeTraits>) {
         <CustomizeFoot
           model={model}
           isWaiting={form.isWaiting}
+          onMend={form.mend}
           onCheck={() => {
             form.tryTo('check');
           }}

@@ -113,6 +113,7 @@ export function EvaluateForm(props: FormProps<EvaluateTraits>) {
           checks={trans.__('Checking: models, metrics and every row…')}
           checkHint={trans.__('Looks at models, metrics and every row, starts nothing')}
           submit={trans.__('Evaluate')}
+          onMend={form.mend}
           onCheck={() => {
             form.tryTo('check');
           }}

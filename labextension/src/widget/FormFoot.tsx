@@ -29,11 +29,14 @@ interface FormFootProps {
   readonly checks: string;
   readonly checkHint: string;
   readonly submit: string;
+  /** Leads to the first of what is to be mended. */
+  readonly onMend: () => void;
   readonly onCheck: () => void;
 }
 
 /** The foot. */
-export function FormFoot({ model, isWaiting, takes, basis, checks, checkHint, submit, onCheck }: FormFootProps) {
+export function FormFoot(props: FormFootProps) {
+  const { model, isWaiting, takes, basis, checks, checkHint, submit, onMend, onCheck } = props;
   const faults = useTrait(model, 'faults');
   const cell = useTrait(model, 'cell');
   const checking = useTrait(model, 'checking');
@@ -52,7 +55,14 @@ export function FormFoot({ model, isWaiting, takes, basis, checks, checkHint, su
         </p>
       )}
       <p className="tunelab-subject" aria-live="polite" title={basis}>
-        {doing || (faults.length > 0 ? toMend : takes)}
+        {doing ||
+          (faults.length > 0 ? (
+            <button type="button" className="tunelab-plain" title={trans.__('Show it')} onClick={onMend}>
+              {toMend}
+            </button>
+          ) : (
+            takes
+          ))}
       </p>
       <div className="tunelab-actions">
         <button type="button" disabled={isBusy} title={checkHint} onClick={onCheck}>

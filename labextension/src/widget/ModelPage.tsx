@@ -23,7 +23,7 @@ import {
   VersionChoice
 } from './ModelParts';
 import type { ModelPageData } from './models';
-import { useNavigation } from './route';
+import { useNavigation, type Route } from './route';
 import { useShell, type Shell } from './shell';
 import { useOpened } from './useOpened';
 
@@ -122,6 +122,12 @@ function Versions({ page }: { readonly page: ModelPageData }) {
   );
 }
 
+/** The form that compares a model or a checkpoint with the base, by the questions that were asked last. */
+function evaluation({ base, evaluations }: ModelPageData, model: string): Route {
+  const asked = evaluations.find(({ method, dataset }) => method !== 'benchmark' && dataset !== '');
+  return { page: 'evaluate', from: { spec: { models: [base, model], ...(asked && { dataset: asked.dataset }) } } };
+}
+
 interface ActionsProps {
   readonly page: ModelPageData;
   readonly onNotice: (notice: Notice | null) => void;
@@ -158,7 +164,7 @@ function Actions({ page, onNotice }: ActionsProps) {
           type="button"
           disabled={!page.is_here}
           onClick={() => {
-            navigation?.go({ page: 'evaluate', from: { spec: { models: [page.base, page.model] } } });
+            navigation?.go(evaluation(page, page.model));
           }}
         >
           {trans.__('Evaluate…')}
@@ -267,7 +273,7 @@ function Checkpoints({ page }: { readonly page: ModelPageData }) {
                 className="tunelab-plain"
                 aria-label={trans.__('Evaluate step %1', step)}
                 onClick={() => {
-                  navigation?.go({ page: 'evaluate', from: { spec: { models: [page.base, label] } } });
+                  navigation?.go(evaluation(page, label));
                 }}
               >
                 {trans.__('Evaluate')}

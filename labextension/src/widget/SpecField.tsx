@@ -129,10 +129,15 @@ function TextInput({ schema, value, onValue, ...rest }: TextInputProps) {
   );
 }
 
+const ACRONYMS = /\b(api|url)\b/gi;
+
 /** What a field is called: TRL's own name of a hyperparameter, all else in words. */
 export function nameOf(path: string) {
   const last = path.split('.').at(-1) ?? path;
-  return path.startsWith('hyperparameters.') ? <code>{last}</code> : capitalise(last.replaceAll('_', ' '));
+  if (path.startsWith('hyperparameters.')) {
+    return <code>{last}</code>;
+  }
+  return capitalise(last.replaceAll('_', ' ')).replace(ACRONYMS, word => word.toUpperCase());
 }
 
 function choicesOf(schema: FieldSchema): readonly Json[] | null {

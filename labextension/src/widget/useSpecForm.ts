@@ -46,20 +46,24 @@ export function useSpecForm(
   // What is missing is told once one has tried.
   const faultAt = (path: string) =>
     faults.find(fault => fault.path === path && (hasTried || valueAt(data, path) !== undefined))?.message;
+  /** Shows what is wrong, and leads to the first of it. */
+  const mend = () => {
+    setHasTried(true);
+    const fields = [...(frame.current?.querySelectorAll<HTMLElement>('[data-path]') ?? [])];
+    const at = fields.find(each => each.dataset.path === faults[0]?.path);
+    at?.closest('details')?.setAttribute('open', '');
+    at?.focus();
+  };
   const tryTo = (verb: 'check' | 'submit') => {
     setHasTried(true);
-    const first = faults[0];
-    if (first) {
-      const fields = [...(frame.current?.querySelectorAll<HTMLElement>('[data-path]') ?? [])];
-      const at = fields.find(each => each.dataset.path === first.path);
-      at?.closest('details')?.setAttribute('open', '');
-      at?.focus();
+    if (faults.length > 0) {
+      mend();
     } else {
       model.send({ type: verb, data });
     }
   };
   return {
     ...{ data, schema, groups, faults, models, datasets, plan },
-    ...{ frame, hasTried, isWaiting, set, faultAt, tryTo, look }
+    ...{ frame, hasTried, isWaiting, set, faultAt, mend, tryTo, look }
   };
 }
