@@ -196,6 +196,8 @@ def take(desk: Desk) -> None:
         desk.theme(theme)
         desk.page.mouse.move(0, 0)
         expect(view.locator(".scatterlayer .trace").first).to_be_visible(timeout=60_000)
+        # What opened the panel has the focus, and its ring.
+        desk.page.evaluate("document.activeElement?.blur()")
         panel.screenshot(path=DOCS / f"panel-{theme.lower()}.png", animations="disabled")
         desk.command("application:toggle-left-area")
         expect(panel).to_be_hidden(timeout=60_000)
