@@ -117,20 +117,35 @@ export class ActivityWatch {
   }
 }
 
-/** Shows a notification of a job's end, with a button that opens the job. */
+/** Shows a notification of a job's end, with buttons that open the job and the model that it made. */
 export function notify(told: Ended, open: (route: Route) => void): void {
   const type = { completed: 'success', failed: 'error', paused: 'warning' } as const;
+  const { job, model_version: model } = told;
+  const toModel: Notification.IAction[] =
+    model === null
+      ? []
+      : [
+          {
+            label: trans.__('Open model'),
+            caption: trans.__('Open model %1', model),
+            displayType: 'accent',
+            callback: () => {
+              open({ page: 'model', model });
+            }
+          }
+        ];
   Notification.emit(sentenceOf(told), type[told.state], {
     // What went wrong stays until it was seen.
     autoClose: told.state === 'completed' ? 10_000 : false,
     actions: [
       {
         label: trans.__('Open job'),
-        caption: trans.__('Open job %1', told.job),
+        caption: trans.__('Open job %1', job),
         callback: () => {
-          open({ page: 'job', job: told.job, isEvaluation: told.kind === 'evaluate' });
+          open({ page: 'job', job, isEvaluation: told.kind === 'evaluate' });
         }
-      }
+      },
+      ...toModel
     ]
   });
 }
