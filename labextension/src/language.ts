@@ -11,7 +11,7 @@ let current: ITranslator = nullTranslator;
 /** Lets all views speak JupyterLab's language from now on; each plugin calls it first. */
 export function speak(translator: ITranslator | null): void {
   current = translator ?? nullTranslator;
-  translate(translator?.load(DOMAIN) ?? null);
+  translate(translator?.load(DOMAIN) ?? null, translator?.languageCode);
 }
 
 /** What JupyterLab's own widgets and dialogs are to be given. */

@@ -41,7 +41,7 @@ describe('the list of datasets', () => {
     [{ versions: [2], warnings: 1, rows: 1 }, 'human-like@2DPO · 1 row · 11:00pairs.jsonl1 warning'],
     [
       { versions: [2], technique: 'evaluation', created: '2026-03-15T11:00:00+00:00' },
-      'human-like@2Evaluation · 1,000 rows · 15 Marpairs.jsonl'
+      'human-like@2Evaluation · 1,000 rows · yesterdaypairs.jsonl'
     ],
     [{ versions: [2], created: '2025-03-15T11:00:00+00:00' }, 'human-like@2DPO · 1,000 rows · 15 Mar 2025pairs.jsonl']
   ])('shows %j as %s', (changes, expected) => {

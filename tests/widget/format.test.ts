@@ -5,7 +5,6 @@ import {
   formatBytes,
   formatDuration,
   formatNumber,
-  formatTime,
   ordinal,
   plainText,
   visibleText
@@ -91,11 +90,6 @@ test.each([
 test('a sentence opens with a capital', () => {
   expect(capitalise('loading the model')).toBe('Loading the model');
   expect(capitalise('')).toBe('');
-});
-
-test('a log line shows the local time of day', () => {
-  expect(formatTime('2026-01-02T21:36:04.512Z')).toBe('21:36:04');
-  expect(formatTime('2026-01-02T00:06:04+02:00')).toBe('22:06:04');
 });
 
 describe('plainText', () => {

@@ -2,7 +2,8 @@
 import { useCallback } from 'react';
 
 import { BackButton } from './BackButton';
-import { formatDay, labelOf, techniqueName } from './datasets';
+import { labelOf, techniqueName } from './datasets';
+import { formatDay } from './dates';
 import { DatasetView } from './DatasetView';
 import { formatNumber, plainText } from './format';
 import { trans } from './i18n';

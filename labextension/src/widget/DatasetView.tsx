@@ -2,7 +2,8 @@
 import { useEffect, useRef, useState } from 'react';
 
 import { CopyButton, NoticeBlock, type Notice } from './Actions';
-import { count, formatDate, labelOf, techniqueName } from './datasets';
+import { count, labelOf, techniqueName } from './datasets';
+import { formatDate } from './dates';
 import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type DatasetTraits, type Message, type Model } from './model';

@@ -1,5 +1,5 @@
 /** What the pages of reward prompts and functions share: the jobs that used one, text to the letter, a list's row. */
-import { formatDay } from './datasets';
+import { formatDay } from './dates';
 import type { UsedIn } from './evaluators';
 import { plainText, visibleText } from './format';
 import { trans } from './i18n';

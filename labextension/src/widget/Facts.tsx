@@ -1,6 +1,7 @@
 /** The facts below the charts: held-out figures, the last checkpoint, rows, the version that came out. */
 import { useEffect, useState } from 'react';
 
+import { formatDate } from './dates';
 import { formatBytes, formatDuration, formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { metricName } from './metrics';
@@ -76,16 +77,6 @@ export function Facts({ job }: { readonly job: JobSnapshot }) {
 function heldOut(job: JobSnapshot) {
   const found = HELD_OUT.map(name => job.metrics.find(metric => metric.name === name));
   return found.filter(metric => metric !== undefined).slice(0, 2);
-}
-
-/** The local date and time, to the minute. */
-function formatDate(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleString('en-GB', {
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit'
-  });
 }
 
 /** The time in seconds, read again every so many milliseconds. */

@@ -3,6 +3,7 @@ import { useCallback } from 'react';
 
 import { BackButton } from './BackButton';
 import { CompareBar, CompareBox, useChoosing } from './CompareBar';
+import { formatDay } from './dates';
 import { headlineText } from './evaluations';
 import { formatDuration, formatNumber, ordinal, plainText } from './format';
 import { trans } from './i18n';
@@ -239,26 +240,13 @@ function summary(job: JobRow): string {
   } else {
     parts.push(job.model, cancelled);
   }
-  parts.push(job.ended === null ? '' : day(job.ended));
+  parts.push(job.ended === null ? '' : formatDay(job.ended));
   return line(parts.filter(Boolean));
 }
 
 /** The parts as one text that wraps between them and not within, as in `46 s`. */
 function line(parts: readonly string[]): string {
   return parts.map(part => plainText(part).replace(/ /g, '\u00a0')).join('\u00a0· ');
-}
-
-/** `21:36` today, `yesterday`, `14 Mar` before. */
-function day(seconds: number): string {
-  const then = new Date(seconds * 1000);
-  const today = new Date();
-  const midnight = new Date(today.getFullYear(), today.getMonth(), today.getDate()).getTime();
-  if (then.getTime() >= midnight) {
-    return then.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
-  }
-  return then.getTime() >= midnight - 86_400_000
-    ? trans.__('yesterday')
-    : then.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
 }
 
 /** One job's view on a model of its own, which is closed with the view. */

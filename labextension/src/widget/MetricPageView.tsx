@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'react';
 
 import { CopyButton } from './Actions';
-import { formatDate } from './datasets';
+import { formatDate } from './dates';
 import { capitalise, formatNumber, plainText, visibleText } from './format';
 import { trans } from './i18n';
 import { draftOf, marked, type Draft, type MetricPage, type MetricRow, type MetricsTraits } from './judgemetrics';

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 
 import { NoticeBlock } from './Actions';
 import { BackButton } from './BackButton';
-import { formatDay } from './datasets';
+import { formatDay } from './dates';
 import { FilterField } from './FilterField';
 import { capitalise, plainText } from './format';
 import { trans } from './i18n';

@@ -1,7 +1,7 @@
 /** What the pages of models share: heads, facts, links, folded settings, evaluations, and what was made from a model. */
 import type { ReactNode } from 'react';
 
-import { formatDate, formatDay } from './datasets';
+import { formatDate, formatDay } from './dates';
 import { formatNumber, plainText } from './format';
 import { trans } from './i18n';
 import { madeText, percent, signed, valueText, type Judged, type JudgedRow, type Made, type Setting } from './models';
@@ -184,7 +184,7 @@ export function Evaluations({ evaluations, model }: EvaluationsProps) {
 }
 
 function Evaluation({ one, model }: { readonly one: Judged; readonly model: string }) {
-  const when = formatDate(new Date(one.submitted * 1000).toISOString());
+  const when = formatDate(one.submitted);
   const against = one.against.length > 0 ? trans.__('against %1', one.against.map(plainText).join(', ')) : '';
   return (
     <>

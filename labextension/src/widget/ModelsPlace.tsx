@@ -1,7 +1,8 @@
 /** The models' place: custom models, the newest first, and base models to make them from. */
 import { Fragment, useId } from 'react';
 
-import { formatDay, techniqueName } from './datasets';
+import { techniqueName } from './datasets';
+import { formatDay } from './dates';
 import { FilterField } from './FilterField';
 import { plainText } from './format';
 import { trans } from './i18n';

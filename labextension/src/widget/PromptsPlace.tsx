@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react';
 
 import { CopyButton, NoticeBlock } from './Actions';
 import { BackButton } from './BackButton';
-import { formatDate } from './datasets';
+import { formatDate } from './dates';
 import { EvaluatorRow, Source, UsedInJobs } from './EvaluatorParts';
 import {
   EMPTY_PROMPT,

@@ -39,24 +39,6 @@ export function techniqueName(technique: string): string {
   return technique.length <= 5 ? technique.toUpperCase() : capitalise(technique);
 }
 
-/** The local date and time to the minute, with the year where it is another one. */
-export function formatDate(iso: string): string {
-  const then = new Date(iso);
-  const year = then.getFullYear() === new Date().getFullYear() ? {} : { year: 'numeric' as const };
-  return then.toLocaleString('en-GB', { day: 'numeric', month: 'short', ...year, hour: '2-digit', minute: '2-digit' });
-}
-
-/** The local time today, else the date. */
-export function formatDay(iso: string): string {
-  const then = new Date(iso);
-  const now = new Date();
-  if (then.toDateString() === now.toDateString()) {
-    return then.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
-  }
-  const year = then.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' as const };
-  return then.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', ...year });
-}
-
 /** How many rows can be used, as a sentence. */
 export function reportSentence({ rows, faulty }: Report): string {
   const all = formatNumber(rows);

@@ -1,5 +1,5 @@
 /** Reward prompts and functions: what the kernel tells of them. Kernel: notebook/prompts.py, notebook/functions.py. */
-import { formatDay } from './datasets';
+import { formatDay } from './dates';
 import { plainText } from './format';
 import { trans } from './i18n';
 

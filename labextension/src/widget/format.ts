@@ -76,11 +76,6 @@ export function capitalise(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-/** The local time of day, `21:36:04`. */
-export function formatTime(iso: string): string {
-  return new Date(iso).toLocaleTimeString('en-GB');
-}
-
 // ESC [ … (CSI), ESC ] … BEL or ESC \ (OSC, also DCS, SOS, PM, APC), other two-character escapes.
 // eslint-disable-next-line no-control-regex -- control characters are what this is about
 const ESCAPES = /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]/g;

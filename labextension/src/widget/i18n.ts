@@ -13,7 +13,11 @@ const english: Translation = {
   _n: (singular, plural, n, ...values) => filled(n === 1 ? singular : plural, [n, ...values])
 };
 
+/** How English writes dates where nobody says of which country it is: `27 Nov, 12:06`. */
+const ENGLISH = 'en-GB';
+
 let current: Translation = english;
+let dates = ENGLISH;
 
 /** The present translation; `trans.__('…')` is called while drawing, never at import. */
 export const trans: Translation = {
@@ -21,9 +25,20 @@ export const trans: Translation = {
   _n: (singular, plural, n, ...values) => current._n(singular, plural, n, ...values)
 };
 
-/** Lets the views speak the host's language from now on; null is English. */
-export function translate(bundle: Translation | null): void {
+/**
+ * Lets the views speak the host's language from now on; a bundle that is null is English.
+ *
+ * @param language - its code as the host has it, `de` or `pt_BR`
+ */
+export function translate(bundle: Translation | null, language = 'en'): void {
   current = bundle ?? english;
+  const [found] = Intl.DateTimeFormat.supportedLocalesOf(language.replace('_', '-'));
+  dates = found === undefined || found === 'en' ? ENGLISH : found;
+}
+
+/** The language that dates are written in, by its BCP 47 tag. */
+export function locale(): string {
+  return dates;
 }
 
 function filled(text: string, values: readonly unknown[]): string {

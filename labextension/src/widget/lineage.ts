@@ -1,7 +1,7 @@
 /** Lineage in the page: the graph that the kernel sends, what its nodes lead to, and where they stand. */
 import dagre from '@dagrejs/dagre';
 
-import { formatDate } from './datasets';
+import { formatDate } from './dates';
 import { plainText } from './format';
 import { trans } from './i18n';
 import type { MLflowLink } from './model';
