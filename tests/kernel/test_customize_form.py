@@ -235,6 +235,38 @@ def test_a_change_is_answered_once_and_keeps_nothing(form: Any, rows: dict[str, 
     assert versions.names() == []
 
 
+def test_the_memory_is_that_of_rows_as_long_as_they_are_up_to_the_cut(workspace: Path, tiny: Path) -> None:
+    def memory(letters: int, **given: Any) -> int:
+        rows = [{"prompt": "?", "completion": "word " * (letters // 5)} for _ in range(20)]
+        data = {"name": "made", "model": str(tiny), "technique": "sft", "dataset": "train", "hyperparameters": given}
+        found = draft(data, {"train": rows})
+        assert not found.faults
+        return int(found.estimate["memory_bytes"])
+
+    short, middle, long = memory(50), memory(500), memory(1_000_000)
+    assert short < middle < long == memory(2_000_000)
+    assert memory(1_000_000, max_length=256) < middle == memory(500, max_length=4096)
+
+
+def test_a_check_puts_what_it_measured_in_the_estimates_place_until_something_is_typed(
+    form: Any, rows: dict[str, str], tiny: Path
+) -> None:
+    data = {"name": "made", "model": str(tiny), "technique": "dpo", "dataset": rows["dpo"], "compute": {"threads": 1}}
+    shown, seen = form(data)
+    before = seen.values["estimate"]
+    assert "time_s" not in before
+    shown.command(seen, {"type": "check", "data": data})
+    until(lambda: not seen.values["checking"], 60)
+    assert seen.values["refused"] is None
+    after = seen.values["estimate"]
+    assert after["is_measured"] and after["time_s"] > 0 and after["memory_bytes"] != before["memory_bytes"]
+    assert after["steps"] == before["steps"]
+    shown.command(seen, {"type": "change", "data": data | {"name": "other"}, "turn": 1})
+    until(lambda: seen.values["turn"] == 1)
+    assert seen.values["plan"] is None
+    assert "is_measured" not in seen.values["estimate"]
+
+
 def test_a_variable_of_the_notebook_and_a_registered_dataset_are_looked_at(workspace: Path, tiny: Path) -> None:
     rows = [{"prompt": f"{n}?", "completion": str(n)} for n in range(20)]
     data = {"name": "made", "model": str(tiny), "technique": "sft", "dataset": "train"}

@@ -6,17 +6,19 @@ Only what is cheap is looked at: nothing is written, no model is loaded, and of 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tunelab import recipes
 from tunelab.data.look import Look, look
+from tunelab.data.reading import Row
 from tunelab.errors import Error
 from tunelab.jobs import carried, machine, manager, memory, prepare, rewarding
 from tunelab.models import catalog, find, size
 from tunelab.registry import index
-from tunelab.spec import CustomizeSpec, load
+from tunelab.spec import REINFORCEMENT, CustomizeSpec, load
 from tunelab.spec import hyperparameters as fields
 from tunelab.spec.load import Fault
 
@@ -24,8 +26,12 @@ T = TypeVar("T")
 
 #: Held-out rows of larger datasets are estimated by their share: a split of a million rows takes a second.
 _SPLIT_EXACTLY = 100_000
-#: Tokens of a prompt, where only those of an answer are limited.
+#: Tokens of a prompt, and of an answer, of which nothing is known.
 _PROMPT = 512
+#: Fields of rows that an answer, or a whole conversation, is in.
+_ANSWERS = ("completion", "chosen", "rejected", "messages", "text")
+#: Tokens that a chat template puts around the turns of a row.
+_AROUND = 64
 
 
 @dataclass
@@ -150,7 +156,10 @@ def _estimate(
         found.estimate |= _time(resolved, model, _work(merged, total, aside))
     elif found.faults:
         return
-    found.estimate |= {"disk_bytes": prepare.space(resolved, model), **_memory(resolved, model, merged, dtype)}
+    found.estimate |= {
+        "disk_bytes": prepare.space(resolved, model),
+        **_memory(resolved, model, merged, dtype, dataset.head),
+    }
 
 
 def _rows(spec: CustomizeSpec, recipe: recipes.Recipe, dataset: Look, held: Look | None) -> tuple[int, int] | None:
@@ -193,12 +202,13 @@ def _work(hyperparameters: dict[str, Any], total: int, eval_rows: int) -> float:
     return 3 * rows + (prepare.evaluations(hyperparameters, total) * eval_rows if eval_rows else 0)
 
 
-def _memory(spec: CustomizeSpec, model: find.ModelRef, merged: dict[str, Any], dtype: str | None) -> dict[str, Any]:
+def _memory(
+    spec: CustomizeSpec, model: find.ModelRef, merged: dict[str, Any], dtype: str | None, head: Sequence[Row]
+) -> dict[str, Any]:
     entry = find.CATALOG.get(model.base.name if model.base else model.name)
     shape = catalog.Shape.of(model.config) or (entry.shape if entry else None)
     if shape is None:
         return {}
-    length = merged.get("max_length") or _PROMPT + int(merged.get("max_completion_length") or _PROMPT)
     free = memory.free(fresh=True)
     parts, _ = size.fitted(
         shape,
@@ -207,12 +217,27 @@ def _memory(spec: CustomizeSpec, model: find.ModelRef, merged: dict[str, Any], d
         adapter_type=spec.adapter.type,
         r=spec.adapter.r or 0,
         batch_rows=int(merged["per_device_train_batch_size"]),
-        max_length=int(length),
+        max_length=_length(spec, merged, head),
         dtype=dtype or "float32",
         params=model.params,
     )
     is_here = spec.compute.device == "cpu"
     return {"memory_bytes": parts.total, **({"memory_free": free} if is_here else {})}
+
+
+def _length(spec: CustomizeSpec, merged: dict[str, Any], head: Sequence[Row]) -> int:
+    """Return the most tokens that a row has to all appearance: a token is a byte at least, and rows may be cut off."""
+    longest = max((_bytes(row) + _AROUND for row in head), default=0)
+    if spec.technique in REINFORCEMENT:
+        return (longest or _PROMPT) + int(merged.get("max_completion_length") or _PROMPT)
+    limit = int(merged.get("max_length") or 0)
+    return min(limit, longest) if limit and longest else limit or longest or 2 * _PROMPT
+
+
+def _bytes(row: Row) -> int:
+    """Return the bytes of what a model reads of a row: the prompt, and the longest of what may follow it."""
+    size = {name: len(json.dumps(value, ensure_ascii=False, default=str).encode()) for name, value in row.items()}
+    return size.get("prompt", 0) + max((size[name] for name in _ANSWERS if name in size), default=0)
 
 
 def _said(

@@ -56,8 +56,11 @@ class CustomizeForm(SpecForm):
     def _plan(self, data: dict[str, Any]) -> Planned:
         plan = api.customize(data, dry_run=True, namespace=names())
         assert isinstance(plan, Plan)
+        measured = {name: getattr(plan, name) for name in ("steps", "time_s", "memory_bytes")} | {"is_measured": True}
         report = plan.report
-        return Planned(plan.facts(), report.facts(), report.warnings) if report else Planned(plan.facts())
+        if report is None:
+            return Planned(plan.facts(), measured=measured)
+        return Planned(plan.facts(), report.facts(), report.warnings, measured)
 
     def _begin(self, data: dict[str, Any]) -> Job:
         job = api.customize(data, namespace=names())

@@ -30,11 +30,13 @@ _CALLED = {"customize": "a customization", "evaluate": "an evaluation"}
 
 @dataclass(frozen=True)
 class Planned:
-    """What a start would take: facts by name, a dataset's report, and what to be warned of."""
+    """What a start would take: facts by name, a dataset's report, what to be warned of, and what was measured."""
 
     facts: list[tuple[str, str]]
     report: list[tuple[str, str]] | None = None
     warnings: list[str] = field(default_factory=list)
+    #: In place of what the estimate has by formula.
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 class SpecForm(ABC):
@@ -131,8 +133,8 @@ class SpecForm(ABC):
                     return
                 self._busy = True
             self._tell(**{doing: True}, refused=None, **({"plan": None} if kind == "check" else {}))
-            work = self._check if kind == "check" else self._submit
-            self._start(lambda: work(dict(content["data"])), doing)
+            data, mine = dict(content["data"]), self._turn
+            self._start(lambda: self._check(data, mine) if kind == "check" else self._submit(data), doing)
 
     def _start(self, work: Callable[[], None], doing: str) -> None:
         def end(**values: Any) -> None:
@@ -153,6 +155,8 @@ class SpecForm(ABC):
         known = self._known(data)
         with self._lock:
             if mine == self._turn:
+                # A plan is of what was checked, and of no other spec.
+                known["plan"] = None
                 changed = news(self._shown, known)
                 self._shown |= known
                 self._tell(turn=turn, **changed)
@@ -179,15 +183,21 @@ class SpecForm(ABC):
             raise SpecError(f"{job.id} is {_CALLED[job.spec['kind']]}, and no {wanted}.")
         return {key: value for key, value in given(job.spec, job.facts).items() if key != "kind"}
 
-    def _check(self, data: dict[str, Any]) -> None:
+    def _check(self, data: dict[str, Any], mine: int) -> None:
         plan = self._plan(data)
-        self._tell(
-            plan={
+        told: dict[str, Any] = {
+            "plan": {
                 "facts": [[name, plain(value)] for name, value in plan.facts],
                 "report": plan.report and [[name, plain(value)] for name, value in plan.report],
                 "warnings": [plain(text) for text in plan.warnings],
-            }
-        )
+            },
+            "estimate": self._draft(data).estimate | plan.measured,
+        }
+        with self._lock:
+            # What was typed meanwhile has its own estimate.
+            told = told if mine == self._turn else {"plan": told["plan"]}
+            self._shown |= told
+            self._tell(**told)
 
     def _submit(self, data: dict[str, Any]) -> None:
         self._tell(submitted=self._begin(data).id)

@@ -51,14 +51,19 @@ function estimateText({ steps, time_s, memory_bytes, memory_free, disk_bytes }: 
 }
 
 /** Where the figures come from. */
-function basisOf({ train_rows, eval_rows, evaluations, time_from, memory_bytes }: Estimate): string {
+function basisOf(estimate: Estimate): string {
+  const { train_rows, eval_rows, evaluations, time_from, memory_bytes, is_measured: isMeasured = false } = estimate;
   return [
     train_rows === undefined
       ? ''
       : trans.__('%1 rows to train on, %2 held out', formatNumber(train_rows), formatNumber(eval_rows ?? 0)),
     evaluations ? trans._n('%1 held-out evaluation', '%1 held-out evaluations', evaluations) : '',
-    time_from === undefined ? '' : trans.__('time as in %1', plainText(time_from)),
-    memory_bytes === undefined ? '' : trans.__('memory by formula')
+    ...(isMeasured
+      ? [trans.__('time and memory as measured')]
+      : [
+          time_from === undefined ? '' : trans.__('time as in %1', plainText(time_from)),
+          memory_bytes === undefined ? '' : trans.__('memory by formula')
+        ])
   ]
     .filter(Boolean)
     .join('; ');

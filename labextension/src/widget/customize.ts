@@ -71,6 +71,8 @@ export interface Estimate {
   readonly memory_bytes?: number;
   readonly memory_free?: number;
   readonly disk_bytes?: number | null;
+  /** Whether a check measured time and memory. */
+  readonly is_measured?: boolean;
 }
 
 /** What a dry run measured. */
