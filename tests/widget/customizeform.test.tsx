@@ -225,7 +225,7 @@ describe('the form', () => {
   });
 
   test('says what the job takes, and where that is from', () => {
-    open({
+    const { view } = open({
       faults: [],
       estimate: {
         steps: 59,
@@ -243,6 +243,10 @@ describe('the form', () => {
     expect(said.textContent).toBe('59 steps · about 6 min · 2.9 GB memory, and 1.0 GB are free · 324 MB disk');
     expect(said.title).toContain('time as in job-1');
     expect(said.title).toContain('234 rows to train on, 26 held out');
+    expect(said.title).toContain('memory by formula');
+    view.update({ estimate: { steps: 59, time_s: 340, memory_bytes: 1.8e9, is_measured: true } });
+    expect(said.textContent).toBe('59 steps · about 6 min · 1.8 GB memory');
+    expect(said.title).toBe('time and memory as measured');
   });
 
   test('checks, shows the plan, and starts', () => {
