@@ -121,32 +121,28 @@ export class ActivityWatch {
 export function notify(told: Ended, open: (route: Route) => void): void {
   const type = { completed: 'success', failed: 'error', paused: 'warning' } as const;
   const { job, model_version: model } = told;
-  const toModel: Notification.IAction[] =
-    model === null
-      ? []
-      : [
-          {
-            label: trans.__('Open model'),
-            caption: trans.__('Open model %1', model),
-            displayType: 'accent',
-            callback: () => {
-              open({ page: 'model', model });
-            }
-          }
-        ];
+  const action = (label: string, caption: string, route: Route): Notification.IAction => ({
+    label,
+    caption,
+    callback: () => {
+      open(route);
+    }
+  });
+  const actions = [
+    action(trans.__('Open job'), trans.__('Open job %1', job), {
+      page: 'job',
+      job,
+      isEvaluation: told.kind === 'evaluate'
+    })
+  ];
+  if (model !== null) {
+    const toModel = action(trans.__('Open model'), trans.__('Open model %1', model), { page: 'model', model });
+    actions.push({ ...toModel, displayType: 'accent' });
+  }
   Notification.emit(sentenceOf(told), type[told.state], {
     // What went wrong stays until it was seen.
     autoClose: told.state === 'completed' ? 10_000 : false,
-    actions: [
-      {
-        label: trans.__('Open job'),
-        caption: trans.__('Open job %1', job),
-        callback: () => {
-          open({ page: 'job', job, isEvaluation: told.kind === 'evaluate' });
-        }
-      },
-      ...toModel
-    ]
+    actions
   });
 }
 

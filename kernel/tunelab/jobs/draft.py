@@ -18,7 +18,7 @@ from tunelab.errors import Error
 from tunelab.jobs import carried, machine, manager, memory, prepare, rewarding
 from tunelab.models import catalog, find, size
 from tunelab.registry import index
-from tunelab.spec import REINFORCEMENT, CustomizeSpec, load
+from tunelab.spec import CustomizeSpec, load
 from tunelab.spec import hyperparameters as fields
 from tunelab.spec.load import Fault
 
@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 #: Held-out rows of larger datasets are estimated by their share: a split of a million rows takes a second.
 _SPLIT_EXACTLY = 100_000
-#: Tokens of a prompt, and of an answer, of which nothing is known.
-_PROMPT = 512
 #: Fields of rows that an answer, or a whole conversation, is in.
 _ANSWERS = ("completion", "chosen", "rejected", "messages", "text")
 #: Tokens that a chat template puts around the turns of a row.
@@ -217,7 +215,7 @@ def _memory(
         adapter_type=spec.adapter.type,
         r=spec.adapter.r or 0,
         batch_rows=int(merged["per_device_train_batch_size"]),
-        max_length=_length(spec, merged, head),
+        max_length=size.row_length(merged, max(map(_tokens, head), default=0)),
         dtype=dtype or "float32",
         params=model.params,
     )
@@ -225,19 +223,13 @@ def _memory(
     return {"memory_bytes": parts.total, **({"memory_free": free} if is_here else {})}
 
 
-def _length(spec: CustomizeSpec, merged: dict[str, Any], head: Sequence[Row]) -> int:
-    """Return the most tokens that a row has to all appearance: a token is a byte at least, and rows may be cut off."""
-    longest = max((_bytes(row) + _AROUND for row in head), default=0)
-    if spec.technique in REINFORCEMENT:
-        return (longest or _PROMPT) + int(merged.get("max_completion_length") or _PROMPT)
-    limit = int(merged.get("max_length") or 0)
-    return min(limit, longest) if limit and longest else limit or longest or 2 * _PROMPT
-
-
-def _bytes(row: Row) -> int:
-    """Return the bytes of what a model reads of a row: the prompt, and the longest of what may follow it."""
-    size = {name: len(json.dumps(value, ensure_ascii=False, default=str).encode()) for name, value in row.items()}
-    return size.get("prompt", 0) + max((size[name] for name in _ANSWERS if name in size), default=0)
+def _tokens(row: Row) -> int:
+    """Return the most tokens of a row: a token is a byte at least, of the prompt and the longest that may follow it."""
+    prompt, *answers = (
+        len(json.dumps(row[name], ensure_ascii=False, default=str).encode()) if name in row else 0
+        for name in ("prompt", *_ANSWERS)
+    )
+    return _AROUND + prompt + max(answers)
 
 
 def _said(

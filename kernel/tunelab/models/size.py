@@ -10,6 +10,7 @@ figure before its first step, and so does a dry run.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ _BYTES = {"float32": 4, "bfloat16": 2}
 _PROCESS = 900_000_000
 #: Rows of logits that are there at once, in float32, and how often (themselves, and their gradient).
 _LOGIT_ROWS, _LOGIT_COPIES = 512, 2
+#: Tokens of a prompt, and of an answer, of which nothing is known.
+_UNKNOWN = 512
 #: From this share of the free memory on a trainer computes activations twice (`training.settle`).
 ROOM = 0.8
 
@@ -140,16 +143,27 @@ def _kept(shape: Shape, width: int, r: int, dropout: bool) -> int:
 def settings(technique: str, params: int | None, adapter_type: str, device: str) -> dict[str, Any]:
     """Return what of a recipe decides about memory: ``r``, ``batch_rows`` and ``max_length``.
 
-    `device` is ``"cpu"``, ``"cuda"`` or ``"mps"``. A row of reinforcement is a prompt of 512 tokens and an answer.
+    `device` is ``"cpu"``, ``"cuda"`` or ``"mps"``.
     """
     recipe = recipes.find(technique, "", adapter_type, params, device)
     given = recipe.hyperparameters
-    length = given.get("max_length") or 512 + given.get("max_completion_length", 512)
     return {
         "r": int(recipe.adapter.get("r", 16)),
         "batch_rows": int(given["per_device_train_batch_size"]),
-        "max_length": int(length),
+        "max_length": row_length(given),
     }
+
+
+def row_length(hyperparameters: Mapping[str, Any], longest: int = 0) -> int:
+    """Return the most tokens of a row: the cut's, and of reinforcement a prompt's and an answer's.
+
+    `longest` is what the longest row has before an answer is sampled, at most; 0 where nothing is known of rows.
+    """
+    answer = hyperparameters.get("max_completion_length")
+    if answer:
+        return (longest or _UNKNOWN) + int(answer)
+    cut = int(hyperparameters.get("max_length") or 0)
+    return min(cut or longest, longest or cut) or 2 * _UNKNOWN
 
 
 def fitted(shape: Shape, free: float, **given: Any) -> tuple[Parts, bool]:

@@ -190,12 +190,13 @@ class SpecForm(ABC):
                 "facts": [[name, plain(value)] for name, value in plan.facts],
                 "report": plan.report and [[name, plain(value)] for name, value in plan.report],
                 "warnings": [plain(text) for text in plan.warnings],
-            },
-            "estimate": self._draft(data).estimate | plan.measured,
+            }
         }
+        estimate = self._draft(data).estimate | plan.measured
         with self._lock:
-            # What was typed meanwhile has its own estimate.
-            told = told if mine == self._turn else {"plan": told["plan"]}
+            # What was typed meanwhile has its own.
+            if mine == self._turn:
+                told["estimate"] = estimate
             self._shown |= told
             self._tell(**told)
 

@@ -4,29 +4,25 @@ import { formatBytes, formatDuration, formatNumber, plainText } from './format';
 import { FormFoot } from './FormFoot';
 import { trans } from './i18n';
 import { useTrait, type Model } from './model';
+import type { SpecFormState } from './useSpecForm';
 
 interface CustomizeFootProps {
   readonly model: Model<CustomizeTraits>;
-  /** Whether the kernel still thinks about what was typed last. */
-  readonly isWaiting: boolean;
-  readonly onMend: () => void;
-  readonly onCheck: () => void;
+  readonly form: SpecFormState;
 }
 
 /** The foot. */
-export function CustomizeFoot({ model, isWaiting, onMend, onCheck }: CustomizeFootProps) {
+export function CustomizeFoot({ model, form }: CustomizeFootProps) {
   const estimate = useTrait(model, 'estimate');
   return (
     <FormFoot
       model={model}
-      isWaiting={isWaiting}
+      form={form}
       takes={estimateText(estimate).join(' · ')}
       basis={basisOf(estimate)}
       checks={trans.__('Checking: every row is read and two steps are measured…')}
       checkHint={trans.__('Reads every row, measures time and memory, starts nothing')}
       submit={trans.__('Customize')}
-      onMend={onMend}
-      onCheck={onCheck}
     />
   );
 }

@@ -90,16 +90,7 @@ export function CustomizeForm(props: FormProps<CustomizeTraits>) {
       canSearch
       tellsOthers
       draw={draw}
-      foot={
-        <CustomizeFoot
-          model={model}
-          isWaiting={form.isWaiting}
-          onMend={form.mend}
-          onCheck={() => {
-            form.tryTo('check');
-          }}
-        />
-      }
+      foot={<CustomizeFoot model={model} form={form} />}
     />
   );
 }

@@ -108,15 +108,11 @@ export function EvaluateForm(props: FormProps<EvaluateTraits>) {
       foot={
         <FormFoot
           model={model}
-          isWaiting={form.isWaiting}
+          form={form}
           takes={estimateText(estimate)}
           checks={trans.__('Checking: models, metrics and every row…')}
           checkHint={trans.__('Looks at models, metrics and every row, starts nothing')}
           submit={trans.__('Evaluate')}
-          onMend={form.mend}
-          onCheck={() => {
-            form.tryTo('check');
-          }}
         />
       }
     />

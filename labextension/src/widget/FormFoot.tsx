@@ -7,6 +7,7 @@ import { plainText } from './format';
 import { trans } from './i18n';
 import { useTrait, type Model } from './model';
 import { useShell } from './shell';
+import type { SpecFormState } from './useSpecForm';
 
 /** The traits of a form that its foot shows. */
 export interface FootTraits {
@@ -19,8 +20,7 @@ export interface FootTraits {
 
 interface FormFootProps {
   readonly model: Model<FootTraits>;
-  /** Whether the kernel still thinks about what was typed last. */
-  readonly isWaiting: boolean;
+  readonly form: SpecFormState;
   /** What it takes, where nothing is to be mended. */
   readonly takes: string;
   /** Where the figures come from. */
@@ -29,14 +29,10 @@ interface FormFootProps {
   readonly checks: string;
   readonly checkHint: string;
   readonly submit: string;
-  /** Leads to the first of what is to be mended. */
-  readonly onMend: () => void;
-  readonly onCheck: () => void;
 }
 
 /** The foot. */
-export function FormFoot(props: FormFootProps) {
-  const { model, isWaiting, takes, basis, checks, checkHint, submit, onMend, onCheck } = props;
+export function FormFoot({ model, form, takes, basis, checks, checkHint, submit }: FormFootProps) {
   const faults = useTrait(model, 'faults');
   const cell = useTrait(model, 'cell');
   const checking = useTrait(model, 'checking');
@@ -48,7 +44,7 @@ export function FormFoot(props: FormFootProps) {
   const doing = checking ? checks : submitting ? trans.__('Starting the job…') : '';
   const toMend = trans._n('%1 thing to mend', '%1 things to mend', faults.length);
   return (
-    <footer className="tunelab-create-foot tunelab-customize-foot" aria-busy={isWaiting || isBusy}>
+    <footer className="tunelab-create-foot tunelab-customize-foot" aria-busy={form.isWaiting || isBusy}>
       {(refused ?? notice) && (
         <p className="tunelab-block" data-tone="bad" role="alert">
           {plainText(refused ?? notice)}
@@ -57,7 +53,7 @@ export function FormFoot(props: FormFootProps) {
       <p className="tunelab-subject" aria-live="polite" title={basis}>
         {doing ||
           (faults.length > 0 ? (
-            <button type="button" className="tunelab-plain" title={trans.__('Show it')} onClick={onMend}>
+            <button type="button" className="tunelab-plain" title={trans.__('Show it')} onClick={form.mend}>
               {toMend}
             </button>
           ) : (
@@ -65,7 +61,14 @@ export function FormFoot(props: FormFootProps) {
           ))}
       </p>
       <div className="tunelab-actions">
-        <button type="button" disabled={isBusy} title={checkHint} onClick={onCheck}>
+        <button
+          type="button"
+          disabled={isBusy}
+          title={checkHint}
+          onClick={() => {
+            form.tryTo('check');
+          }}
+        >
           {trans.__('Check')}
         </button>
         <CopyButton text={cell} label={trans.__('Copy as cell')} />

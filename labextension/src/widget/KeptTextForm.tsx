@@ -16,8 +16,17 @@ interface KeptText {
   readonly isTouched: boolean;
 }
 
-interface KeptTextFormProps {
-  readonly draft: KeptText;
+/** What such a form is given by whoever keeps what is typed. */
+export interface KeptTextProps<D extends KeptText> {
+  readonly draft: D;
+  /** Why the kernel did not keep it. */
+  readonly refused: string;
+  readonly onDraft: (change: (before: D) => D) => void;
+  readonly onKeep: (draft: D) => void;
+  readonly onCancel: () => void;
+}
+
+interface KeptTextFormProps<D extends KeptText> extends KeptTextProps<D> {
   /** What the form is called while it is no new version. */
   readonly title: string;
   /** What the button that keeps it is called then. */
@@ -26,23 +35,21 @@ interface KeptTextFormProps {
   readonly outcome: string;
   /** What is being waited for, or nothing. */
   readonly busy: string;
-  /** Why the kernel did not keep it. */
-  readonly refused: string;
   /** The field that the refusal speaks of. */
   readonly fault: string | null;
-  readonly onName: (name: string) => void;
-  readonly onKeep: () => void;
-  readonly onCancel: () => void;
-  /** The other fields; `faulty` has what marks the field of a name, where it is the one at fault. */
-  readonly children: (faulty: (field: string) => Faulty) => ReactNode;
+  /** The other fields: what marks one of them where it is at fault, and what changes the draft. */
+  readonly children: (faulty: (field: string) => Faulty, change: (changes: Partial<D>) => void) => ReactNode;
 }
 
 /** The form; what is typed is the caller's. */
-export function KeptTextForm(props: KeptTextFormProps) {
-  const { draft, title, submit, outcome, busy, refused, fault, onName, onKeep, onCancel, children } = props;
+export function KeptTextForm<D extends KeptText>(props: KeptTextFormProps<D>) {
+  const { draft, title, submit, outcome, busy, refused, fault, onDraft, onKeep, onCancel, children } = props;
   const refusedId = useId();
   const faulty = (field: string): Faulty =>
     fault === field ? { 'aria-invalid': true, 'aria-describedby': refusedId } : {};
+  const change = (changes: Partial<D>) => {
+    onDraft(before => ({ ...before, ...changes, isTouched: true }));
+  };
   const heading = draft.isVersion ? trans.__('New version of %1', plainText(draft.name)) : title;
   return (
     <form
@@ -52,7 +59,7 @@ export function KeptTextForm(props: KeptTextFormProps) {
       onSubmit={event => {
         event.preventDefault();
         if (!busy) {
-          onKeep();
+          onKeep(draft);
         }
       }}
     >
@@ -70,12 +77,12 @@ export function KeptTextForm(props: KeptTextFormProps) {
               autoFocus
               {...faulty('name')}
               onChange={event => {
-                onName(event.target.value.trim());
+                onDraft(before => ({ ...before, name: event.target.value.trim(), isTouched: true }));
               }}
             />
           </label>
         )}
-        {children(faulty)}
+        {children(faulty, change)}
       </div>
       <KeepFoot
         isTouched={draft.isTouched}

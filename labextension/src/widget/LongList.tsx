@@ -19,15 +19,13 @@ interface LongListProps<T> {
   readonly children: (row: T) => ReactNode;
   /** Of each row. */
   readonly className?: string | undefined;
-  readonly label?: string;
-  /** The id of the list's heading, in place of a label. */
-  readonly labelledBy?: string;
+  readonly label: string;
   /** What its place is kept by, where the label is not enough. */
   readonly name?: string;
 }
 
 /** The list; it scrolls with whatever it stands in. */
-export function LongList<T>({ rows, keyOf, children, className, label, labelledBy, name }: LongListProps<T>) {
+export function LongList<T>({ rows, keyOf, children, className, label, name }: LongListProps<T>) {
   const isLong = rows.length > SHORT;
   const [list, setList] = useState<HTMLUListElement | null>(null);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
@@ -37,7 +35,7 @@ export function LongList<T>({ rows, keyOf, children, className, label, labelledB
     setList(node);
     setScroller(node && scrollerOf(node));
   }, []);
-  const place = usePlace(name ?? label ?? labelledBy ?? '');
+  const place = usePlace(name ?? label);
   const keys = rows.map(keyOf);
   // Scrolled out of view it must not lose the focus, and Tab finds it.
   const kept = place.row === null ? -1 : keys.indexOf(place.row);
@@ -86,10 +84,9 @@ export function LongList<T>({ rows, keyOf, children, className, label, labelledB
       observer.disconnect();
     };
   }, [isLong, list, scroller, rows, className]);
-  const named = { 'aria-label': label, 'aria-labelledby': labelledBy };
   if (!isLong) {
     return (
-      <ul ref={attach} {...named} {...handlers}>
+      <ul ref={attach} aria-label={label} {...handlers}>
         {rows.map(row => (
           <li key={keyOf(row)} className={className} data-key={keyOf(row)}>
             {children(row)}
@@ -99,7 +96,13 @@ export function LongList<T>({ rows, keyOf, children, className, label, labelledB
     );
   }
   return (
-    <ul ref={attach} className="tunelab-long" {...named} style={{ height: virtualizer.getTotalSize() }} {...handlers}>
+    <ul
+      ref={attach}
+      className="tunelab-long"
+      aria-label={label}
+      style={{ height: virtualizer.getTotalSize() }}
+      {...handlers}
+    >
       {virtualizer.getVirtualItems().map(({ index, start }) => {
         const row = rows[index];
         return (

@@ -1,5 +1,5 @@
 /** The models' place: custom models, the newest first, and base models to make them from. */
-import { Fragment, useId } from 'react';
+import { Fragment } from 'react';
 
 import { techniqueName } from './datasets';
 import { formatDay } from './dates';
@@ -23,8 +23,6 @@ import { useKept, useNavigation } from './route';
 
 /** The list. */
 export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) {
-  // The side panel, tabs and cells may all have one.
-  const id = useId();
   const models = useTrait(model, 'models');
   const [search, setSearch] = useKept('models/search', '');
   const [shown, setShown] = useKept<Shown>('models/shown', 'all');
@@ -59,16 +57,16 @@ export function ModelsPlace({ model }: { readonly model: Model<ModelsTraits> }) 
       )}
       {custom.length > 0 && (
         <>
-          <h3 id={`${id}-custom`}>{trans.__('Custom models')}</h3>
-          <LongList name="models/custom" labelledBy={`${id}-custom`} rows={custom} keyOf={row => row.name}>
+          <h3>{trans.__('Custom models')}</h3>
+          <LongList name="models/custom" label={trans.__('Custom models')} rows={custom} keyOf={row => row.name}>
             {row => <CustomItem row={row} />}
           </LongList>
         </>
       )}
       {bases.length > 0 && (
         <>
-          <h3 id={`${id}-base`}>{trans.__('Base models')}</h3>
-          <LongList name="models/base" labelledBy={`${id}-base`} rows={bases} keyOf={row => row.name}>
+          <h3>{trans.__('Base models')}</h3>
+          <LongList name="models/base" label={trans.__('Base models')} rows={bases} keyOf={row => row.name}>
             {row => <BaseItem row={row} />}
           </LongList>
         </>

@@ -1,44 +1,28 @@
 /** The form that makes a reward prompt: its name, and the text that a feedback model reads. */
 import { promptFault, promptOutcome, VARIABLES, type PromptDraft, type PromptRow } from './evaluators';
 import { trans } from './i18n';
-import { KeptTextForm } from './KeptTextForm';
+import { KeptTextForm, type KeptTextProps } from './KeptTextForm';
 import { TemplateText } from './TemplateText';
 
-interface PromptFormProps {
-  readonly draft: PromptDraft;
+interface PromptFormProps extends KeptTextProps<PromptDraft> {
   /** What there is already. */
   readonly rows: readonly PromptRow[];
   readonly isBusy: boolean;
-  /** Why the kernel did not keep it. */
-  readonly refused: string;
-  readonly onDraft: (change: (before: PromptDraft) => PromptDraft) => void;
-  readonly onKeep: (draft: PromptDraft) => void;
-  readonly onCancel: () => void;
 }
 
 /** The form; what is typed is the caller's. */
-export function PromptForm({ draft, rows, isBusy, refused, onDraft, onKeep, onCancel }: PromptFormProps) {
-  const change = (changes: Partial<PromptDraft>) => {
-    onDraft(before => ({ ...before, ...changes, isTouched: true }));
-  };
+export function PromptForm({ rows, isBusy, ...props }: PromptFormProps) {
+  const { draft, refused } = props;
   return (
     <KeptTextForm
-      draft={draft}
+      {...props}
       title={trans.__('New reward prompt')}
       submit={trans.__('Create reward prompt')}
       outcome={promptOutcome(draft, rows)}
       busy={isBusy ? trans.__('Keeping the reward prompt in MLflow…') : ''}
-      refused={refused}
       fault={promptFault(refused)}
-      onName={name => {
-        change({ name });
-      }}
-      onKeep={() => {
-        onKeep(draft);
-      }}
-      onCancel={onCancel}
     >
-      {faulty => (
+      {(faulty, change) => (
         <TemplateText
           label={trans.__('Template')}
           text={draft.template}

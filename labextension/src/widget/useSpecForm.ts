@@ -55,10 +55,10 @@ export function useSpecForm(
     at?.focus();
   };
   const tryTo = (verb: 'check' | 'submit') => {
-    setHasTried(true);
     if (faults.length > 0) {
       mend();
     } else {
+      setHasTried(true);
       model.send({ type: verb, data });
     }
   };
